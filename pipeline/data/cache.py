@@ -1,0 +1,100 @@
+"""Keeps preprocessed volumes: in memory where they fit, on disk where they do not."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from monai.data import CacheDataset, Dataset, PersistentDataset
+from monai.transforms import Compose, Randomizable
+
+from pipeline.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+SAMPLES_TO_ESTIMATE = 3
+GIB = 2**30
+
+
+def cache_dataset(
+    data: Sequence[dict[str, Any]],
+    transform: Callable[[dict[str, Any]], dict[str, Any]],
+    cache_dir: str | Path,
+    memory_share: float = 0.5,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> Dataset:
+    """Preprocess all cases once and keep the results.
+
+    The size of the cache is estimated from a few cases before it fills. It goes to memory where it takes at most
+    ``memory_share`` of what is free now, else to disk.
+
+    Args:
+        data: the datalist.
+        transform: deterministic transforms only; what is random belongs behind the cache.
+        cache_dir: folder for the disk cache; made when it is needed.
+        memory_share: of the free memory, in (0, 1].
+        num_workers: threads that fill the memory cache; ``None`` for one a core.
+        progress: whether to show a progress bar.
+
+    Returns:
+        MONAI's ``CacheDataset`` or ``PersistentDataset``. Its items are shared, not copied: do not change them in place.
+
+    Raises:
+        InputError: neither memory nor disk has room, or a case does not fit the preprocessing.
+        ValueError: ``transform`` has a random part.
+    """
+    transform = _flat(transform)
+    needed = estimate_bytes(data, transform)
+    free = int(psutil.virtual_memory().available * memory_share)
+    if needed <= free:
+        logger.info(f"Caching {len(data)} cases in memory, about {needed / GIB:.2f} GiB.")
+        return CacheDataset(
+            data, transform, num_workers=num_workers or torch.get_num_threads(), progress=progress, copy_cache=False
+        )
+    _require_disk(Path(cache_dir), needed, free)
+    logger.info(f"Caching {len(data)} cases in {cache_dir}, about {needed / GIB:.2f} GiB: memory has no room for them.")
+    return PersistentDataset(data, transform, cache_dir=cache_dir)
+
+
+def estimate_bytes(
+    data: Sequence[dict[str, Any]], transform: Callable[[dict[str, Any]], dict[str, Any]]
+) -> int:
+    """Estimate the size of all preprocessed cases in bytes from ``SAMPLES_TO_ESTIMATE`` of them, spread over the list.
+
+    The largest sample stands for all, so that the estimate errs on the safe side.
+    """
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(SAMPLES_TO_ESTIMATE, len(data))).astype(int))
+    return len(data) * max((_item_bytes(transform(data[i])) for i in chosen), default=0)
+
+
+def _flat(transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    # MONAI caches up to the first Randomizable, and counts a Compose within a Compose as one: nothing would be cached
+    if not isinstance(transform, Compose):
+        return transform
+    flat = transform.flatten()
+    random = [type(step).__name__ for step in flat.transforms if isinstance(step, Randomizable)]
+    if random:
+        raise ValueError(f"the transform of a cache must be deterministic, got {random}: put them behind the cache.")
+    return flat
+
+
+def _item_bytes(item: dict[str, Any]) -> int:
+    return sum(value.numel() * value.element_size() for value in item.values() if isinstance(value, torch.Tensor))
+
+
+def _require_disk(cache_dir: Path, needed: int, free_memory: int) -> None:
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    free_disk = shutil.disk_usage(cache_dir).free
+    if needed > free_disk:
+        raise InputError(
+            f"the cache needs about {needed / GIB:.1f} GiB, but only {free_memory / GIB:.1f} GiB of memory and "
+            f"{free_disk / GIB:.1f} GiB of disk in {cache_dir} are free for it. Use fewer cases, a larger pixdim, or "
+            "a --cache_dir on a disk with room."
+        )

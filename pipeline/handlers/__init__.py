@@ -1,0 +1,23 @@
+"""Handlers that the project adds to ignite's and MONAI's."""
+
+from pipeline.handlers.checkpoint import TrainingCheckpoint, load_checkpoint, load_weights
+from pipeline.handlers.early_stop import EarlyStop
+from pipeline.handlers.ema import WeightAverage
+from pipeline.handlers.finite_loss import RequireFiniteLoss
+from pipeline.handlers.gradient_clipping import GradientClipping
+from pipeline.handlers.progress import EpochLog, EvaluationProgress, TrainingProgress
+from pipeline.handlers.seed import SeedEachEpoch
+
+__all__ = [
+    "EarlyStop",
+    "EpochLog",
+    "EvaluationProgress",
+    "GradientClipping",
+    "RequireFiniteLoss",
+    "SeedEachEpoch",
+    "TrainingCheckpoint",
+    "TrainingProgress",
+    "WeightAverage",
+    "load_checkpoint",
+    "load_weights",
+]

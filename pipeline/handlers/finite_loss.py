@@ -1,0 +1,33 @@
+"""Stops a training whose loss is no number any more."""
+
+from __future__ import annotations
+
+import torch
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+
+from pipeline.errors import InputError
+
+
+class RequireFiniteLoss:
+    """Raises as soon as a loss is NaN or infinite, before the step of the optimizer that would spoil the weights."""
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Check the loss of one iteration.
+
+        Raises:
+            InputError: the loss is NaN or infinite; names epoch, iteration and the range of the batch's images.
+        """
+        loss = engine.state.output["loss"]
+        if torch.isfinite(loss):
+            return
+        image = engine.state.output["image"]
+        raise InputError(
+            f"the loss is {float(loss)} in epoch {engine.state.epoch}, iteration {engine.state.iteration}: the batch's "
+            f"images range from {float(image.min()):.4g} to {float(image.max()):.4g}. The last whole epoch is in the "
+            "checkpoint; check the data (`python -m pipeline data check`), or lower --learning_rate."
+        )

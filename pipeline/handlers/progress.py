@@ -1,0 +1,91 @@
+"""What a person sees while a training or an evaluation runs: a bar with the loss, and a line an epoch."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from ignite.engine import Engine, Events
+from ignite.handlers import ProgressBar
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingProgress(ProgressBar):
+    """A progress bar for each epoch with the loss of the last iteration and the best Dice so far.
+
+    Args:
+        validator: the evaluator of the validation.
+        enabled: whether to show anything; off for all processes of a distributed training but the first.
+    """
+
+    def __init__(self, validator: SupervisedEvaluator, enabled: bool = True) -> None:
+        super().__init__(persist=False, mininterval=0.5, disable=not enabled)
+        self.validator = validator
+
+    def attach(self, engine: Engine) -> None:  # type: ignore[override]
+        """Attach to a trainer."""
+        super().attach(engine, output_transform=self._figures)
+
+    def _figures(self, output: dict) -> dict[str, float]:
+        figures = {"loss": float(output["loss"])}
+        if self.validator.state.best_metric_epoch > 0:
+            figures["best_dice"] = float(self.validator.state.best_metric)
+        return figures
+
+
+class EvaluationProgress(ProgressBar):
+    """A progress bar over the cases of a validation or an evaluation.
+
+    Args:
+        enabled: whether to show anything.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        super().__init__(persist=False, desc="Evaluating", mininterval=0.5, disable=not enabled)
+
+
+class EpochLog:
+    """Logs one line an epoch: mean loss, learning rate, seconds, and what validation found where it ran.
+
+    Args:
+        validator: the evaluator of the validation.
+        enabled: whether to log anything.
+    """
+
+    def __init__(self, validator: SupervisedEvaluator, enabled: bool = True) -> None:
+        self.validator = validator
+        self.enabled = enabled
+        self.total = 0.0
+        self.started = 0.0
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Attach to a trainer, behind the handler that validates."""
+        if not self.enabled:
+            return
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._log)
+
+    def _start(self, engine: SupervisedTrainer) -> None:
+        self.total = 0.0
+        self.started = time.perf_counter()
+
+    def _add(self, engine: SupervisedTrainer) -> None:
+        self.total += float(engine.state.output["loss"])
+
+    def _log(self, engine: SupervisedTrainer) -> None:
+        state = engine.state
+        line = (
+            f"Epoch {state.epoch}/{state.max_epochs}: loss {self.total / max(state.epoch_length, 1):.4f}, "
+            f"learning rate {engine.optimizer.param_groups[0]['lr']:.2e}, "
+            f"{time.perf_counter() - self.started:.1f} s"
+        )
+        validation = self.validator.state
+        if validation.epoch == state.epoch and validation.metrics:
+            line += f", validation Dice {validation.metrics['val_mean_dice']:.4f}"
+            classes = {name: validation.metrics.get(f"val_dice_{name}") for name in ("rv", "myo", "lv")}
+            line += "".join(f", {name} {value:.3f}" for name, value in classes.items() if value is not None)
+            line += f", best {validation.best_metric:.4f} in epoch {validation.best_metric_epoch}"
+        logger.info(line)

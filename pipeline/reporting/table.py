@@ -1,0 +1,76 @@
+"""A summary as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.labels import FOREGROUND
+from pipeline.metrics.summary import PHASES
+
+_HEADER = ("structure", "phase", "cases", "Dice", "sd", "IoU", "HD95 mm", "ASSD mm", "missed", "false alarms")
+_LEFT_ALIGNED = 2
+_NOTHING = "-"
+
+
+def format_summary(summary: Mapping[str, Any]) -> str:
+    """Lay out a summary: a line a structure and phase, then the means over the structures.
+
+    Args:
+        summary: what ``pipeline.metrics.summarize`` returns. Distances that were not measured, and figures that no
+            case counts for, show as ``-``.
+
+    Returns:
+        Lines of plain ASCII, joined by line breaks, without one at the end. ``cases`` are those that count.
+    """
+    phases = [phase for phase in (*PHASES, "all") if phase in summary]
+    rows = [_structure_row(summary[phase], structure.key, phase) for structure in FOREGROUND for phase in phases]
+    means = [_mean_row(summary[phase], phase) for phase in phases]
+    widths = [max(len(row[column]) for row in (_HEADER, *rows, *means)) for column in range(len(_HEADER))]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    body = [_line(row, widths) for row in rows] + [rule] + [_line(row, widths) for row in means]
+    return "\n".join([_line(_HEADER, widths), rule, *body])
+
+
+def _structure_row(block: Mapping[str, Any], key: str, phase: str) -> tuple[str, ...]:
+    values = block[key]
+    dice = values["dice"]
+    return (
+        key.upper(),
+        phase,
+        str(dice["n"]),
+        _format(dice["mean"], 3),
+        _format(dice["sd"], 3),
+        _format(values["iou"]["mean"], 3),
+        _format(values.get("hd95_mm", {}).get("mean"), 1),
+        _format(values.get("assd_mm", {}).get("mean"), 2),
+        str(values["missed"]),
+        str(values["false_alarms"]),
+    )
+
+
+def _mean_row(block: Mapping[str, Any], phase: str) -> tuple[str, ...]:
+    return (
+        "mean",
+        phase,
+        str(block["num_cases"]),
+        _format(block["mean_dice"], 3),
+        "",
+        _format(block["mean_iou"], 3),
+        _format(block.get("mean_hd95_mm"), 1),
+        _format(block.get("mean_assd_mm"), 2),
+        str(sum(block[structure.key]["missed"] for structure in FOREGROUND)),
+        str(sum(block[structure.key]["false_alarms"] for structure in FOREGROUND)),
+    )
+
+
+def _format(value: float | None, digits: int) -> str:
+    return _NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    cells = [
+        cell.ljust(width) if column < _LEFT_ALIGNED else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()

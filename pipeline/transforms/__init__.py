@@ -1,0 +1,30 @@
+"""Transforms that MONAI lacks: array class and dictionary class (``…d``) side by side.
+
+``pipeline.transforms.batch`` holds those that augment whole batches.
+"""
+
+from pipeline.transforms.check_image import CheckImage, CheckImaged, CheckSameGridd
+from pipeline.transforms.largest_component import KeepLargestComponent, KeepLargestComponentd
+from pipeline.transforms.map_labels import MapLabels, MapLabelsd
+from pipeline.transforms.orientation import OrientInPlane, OrientInPlaned
+from pipeline.transforms.repair_affine import RepairAffine, RepairAffined
+from pipeline.transforms.select_frame import SelectFrame, SelectFramed
+from pipeline.transforms.volume import EnsureVolume, EnsureVolumed
+
+__all__ = [
+    "CheckImage",
+    "CheckImaged",
+    "CheckSameGridd",
+    "EnsureVolume",
+    "EnsureVolumed",
+    "KeepLargestComponent",
+    "KeepLargestComponentd",
+    "MapLabels",
+    "MapLabelsd",
+    "OrientInPlane",
+    "OrientInPlaned",
+    "RepairAffine",
+    "RepairAffined",
+    "SelectFrame",
+    "SelectFramed",
+]

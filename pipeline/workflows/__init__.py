@@ -1,0 +1,28 @@
+"""What the bundle's YAML calls: before a run, around a run, and to place a network on its device."""
+
+from pipeline.inference.collate import collate_phases
+from pipeline.workflows.device import load_network, place
+from pipeline.workflows.evaluation import run_evaluation
+from pipeline.workflows.inference import run_inference
+from pipeline.workflows.processes import distribute, end_processes, rank_device, share_cases, start_processes
+from pipeline.workflows.schedule import count_iterations, one_cycle
+from pipeline.workflows.start import initialize, preflight
+from pipeline.workflows.training import run_training
+
+__all__ = [
+    "collate_phases",
+    "count_iterations",
+    "distribute",
+    "end_processes",
+    "initialize",
+    "load_network",
+    "one_cycle",
+    "place",
+    "preflight",
+    "rank_device",
+    "run_evaluation",
+    "run_inference",
+    "run_training",
+    "share_cases",
+    "start_processes",
+]

@@ -1,0 +1,61 @@
+"""One cohort segmented, on record."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from monai.engines import SupervisedEvaluator
+
+from pipeline.flags import as_flag
+from pipeline.inference.cohort import segment_cohort
+from pipeline.inference.results import CohortError, CohortResult
+from pipeline.tracking import RunTracker
+from pipeline.tracking.run import Run
+from pipeline.workflows.config import current_parser
+from pipeline.workflows.record import run_params
+
+logger = logging.getLogger(__name__)
+
+
+def run_inference(
+    evaluator: SupervisedEvaluator, output_dir: str | Path, tracker: RunTracker, overlays: bool | str = False
+) -> CohortResult:
+    """Segment all scans of the evaluator's data loader, as one MLflow run.
+
+    The run records settings, counts and times. Names of scans stay in ``output_dir``: they may be names of patients.
+
+    Args:
+        evaluator: of the inference configuration.
+        output_dir: folder of the masks.
+        tracker: of the MLflow run.
+        overlays: whether to draw a picture of each scan.
+
+    Returns:
+        What became of each scan.
+
+    Raises:
+        CohortError: some scans failed; the masks of the others are written.
+    """
+    params, _ = run_params(current_parser())
+    with tracker.start("inference", params=params) as run:
+        try:
+            result = segment_cohort(evaluator, output_dir, overlays=as_flag("overlays", overlays))
+        except CohortError as error:
+            _record(run, error.result)
+            raise
+        _record(run, result)
+    logger.info("Segmented %d scans: masks are in %s.", len(result.scans), result.output_dir)
+    return result
+
+
+def _record(run: Run, result: CohortResult) -> None:
+    seconds = [scan.seconds for scan in result.scans]
+    run.log_metrics(
+        {
+            "num_scans": len(result.scans),
+            "num_failed": len(result.failed),
+            "seconds_per_scan": sum(seconds) / max(len(seconds), 1),
+        },
+        step=0,
+    )

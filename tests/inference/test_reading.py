@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import zlib
+from gzip import BadGzipFile
+from pathlib import Path
+
+import pytest
+from monai.data import Dataset
+from monai.data.utils import no_collation
+from nibabel.filebasedimages import ImageFileError
+
+from pipeline.errors import InputError
+from pipeline.inference.reading import ScanReader, attempt, explain
+
+
+def raised(outer: Exception, inner: Exception) -> Exception:
+    try:
+        try:
+            raise inner
+        except Exception as error:
+            raise outer from error
+    except Exception as error:
+        return error
+
+
+def test_input_error_inside_a_library_error_is_the_reason() -> None:
+    assert (
+        explain(raised(RuntimeError("applying transform"), InputError("a.nii.gz is constant.")))
+        == "a.nii.gz is constant."
+    )
+
+
+def test_input_error_around_a_library_error_is_the_reason() -> None:
+    assert (
+        explain(raised(InputError("output_dir cannot be written."), OSError("denied")))
+        == "output_dir cannot be written."
+    )
+
+
+def test_other_errors_are_explained_by_the_first() -> None:
+    assert explain(raised(RuntimeError("applying transform"), KeyError("pred"))) == "KeyError: 'pred'"
+
+
+@pytest.mark.parametrize("error", [EOFError("cut"), zlib.error("cut"), BadGzipFile("cut"), ImageFileError("cut")])
+def test_damaged_file_is_called_so(error: Exception) -> None:
+    reason = explain(raised(RuntimeError("applying transform"), error))
+    assert reason == f"the file is damaged or incomplete ({type(error).__name__}: cut). Copy or export it again."
+
+
+def test_work_that_succeeds_has_no_reason() -> None:
+    assert attempt(lambda: 3) == (3, "")
+
+
+def test_work_that_fails_has_a_reason_and_no_value() -> None:
+    assert attempt(lambda: 1 // 0) == (None, "ZeroDivisionError: integer division or modulo by zero")
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_interruption_passes(interruption: type[BaseException]) -> None:
+    def interrupt() -> None:
+        raise interruption
+
+    with pytest.raises(interruption):
+        attempt(interrupt)
+
+
+def test_reading_error_becomes_a_value() -> None:
+    def load(item: str) -> bytes:
+        return Path(item).read_bytes()
+
+    scan = ScanReader(Dataset(["missing"], load), no_collation)[0]
+    assert (scan.index, scan.batch) == (0, None)
+    assert scan.reason.startswith("FileNotFoundError")
+
+
+def test_reader_collates_one_item() -> None:
+    reader = ScanReader(Dataset([3, 4], lambda item: {"image": item}), no_collation)
+    assert [reader[index].batch for index in range(len(reader))] == [[{"image": 3}], [{"image": 4}]]

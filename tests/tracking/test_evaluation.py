@@ -1,0 +1,31 @@
+"""The results of an evaluation as part of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.tracking import RunTracker, log_evaluation
+
+
+def block(dice: float) -> dict[str, object]:
+    structure = {"dice": {"mean": dice}, "missed": 1, "false_alarms": 0}
+    return {"mean_dice": dice, "accuracy": 0.99, "rv": structure, "myo": structure, "lv": structure}
+
+
+def test_figures_are_metrics(tracker: RunTracker, client: MlflowClient) -> None:
+    with tracker.start("evaluating") as run:
+        log_evaluation(run, [], {"all": block(0.75), "ed": block(0.8)}, step=4)
+    metrics = client.get_run(run.id).data.metrics
+    assert (metrics["val_mean_dice"], metrics["val_dice_lv_ed"]) == pytest.approx((0.75, 0.8))
+    assert metrics["val_missed_rv"] == 1
+    assert client.get_metric_history(run.id, "val_accuracy")[0].step == 4
+
+
+def test_files_are_artifacts(tracker: RunTracker, client: MlflowClient, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("case_id\n", encoding="utf-8")
+    with tracker.start("evaluating") as run:
+        log_evaluation(run, [tmp_path / "metrics.csv"], {"all": block(0.75)})
+    assert [file.path for file in client.list_artifacts(run.id, "evaluation")] == ["evaluation/metrics.csv"]

@@ -1,0 +1,152 @@
+"""What is kept until the server takes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.tracking import outbox as outbox_module
+from pipeline.tracking.outbox import Outbox
+
+
+class Server:
+    """Stands in for MlflowClient: takes batches, or fails."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.batches: list[list[Any]] = []
+
+    def log_batch(self, run_id: str, metrics: list[Any]) -> None:
+        self.answer()
+        self.batches.append(metrics)
+
+    def answer(self) -> None:
+        if self.away:
+            raise ConnectionError("connection refused\nlong story")
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def outbox(server: Server) -> Outbox:
+    return Outbox(server, "run")  # type: ignore[arg-type]
+
+
+def test_nothing_is_sent_before_the_flush(outbox: Outbox, server: Server) -> None:
+    outbox.add_metrics({"loss": 1.0}, step=1)
+    assert server.batches == []
+
+
+def test_flush_sends_value_and_step(outbox: Outbox, server: Server) -> None:
+    outbox.add_metrics({"loss": torch.tensor(0.5), "lr": 0.1}, step=7)
+    assert outbox.flush()
+    assert [(m.key, m.value, m.step) for m in server.batches[0]] == [("loss", 0.5, 7), ("lr", 0.1, 7)]
+
+
+def test_a_request_holds_at_most_1000_metrics(outbox: Outbox, server: Server) -> None:
+    for step in range(2001):
+        outbox.add_metrics({"loss": 1.0}, step)
+    outbox.flush()
+    assert [len(batch) for batch in server.batches] == [1000, 1000, 1]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_value_that_is_no_number_is_sent_as_nan(outbox: Outbox, server: Server, value: float) -> None:
+    outbox.add_metrics({"loss": value}, step=1)
+    outbox.flush()
+    assert math.isnan(server.batches[0][0].value)
+
+
+def test_what_fails_is_sent_later(outbox: Outbox, server: Server) -> None:
+    server.away = True
+    outbox.add_metrics({"loss": 1.0}, step=1)
+    assert not outbox.flush()
+    server.away = False
+    outbox.add_metrics({"loss": 2.0}, step=2)
+    assert outbox.flush(at_once=True)
+    assert [m.step for m in server.batches[0]] == [1, 2]
+
+
+def test_server_that_failed_is_left_alone_for_a_while(
+    outbox: Outbox, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 100.0, 129.0, 131.0, 131.0])
+    monkeypatch.setattr(outbox_module.time, "monotonic", lambda: next(clock))
+    server.away = True
+    outbox.add_metrics({"loss": 1.0}, step=1)
+    outbox.flush()
+    server.away = False
+    assert [outbox.flush(), outbox.flush()] == [False, True]
+
+
+def test_trouble_is_told_once(outbox: Outbox, server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    server.away = True
+    outbox.add_metrics({"loss": 1.0}, step=1)
+    outbox.flush()
+    outbox.flush(at_once=True)
+    assert [record.message for record in caplog.records] == [
+        "MLflow does not take what is sent (connection refused). The run goes on; it is sent again later."
+    ]
+
+
+def test_end_of_trouble_is_told(outbox: Outbox, server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    server.away = True
+    outbox.add("tags", server.answer)
+    outbox.flush()
+    server.away = False
+    outbox.flush(at_once=True)
+    assert caplog.records[-1].message == "MLflow takes what is sent again."
+
+
+def test_errand_that_is_refused_holds_up_no_other(outbox: Outbox) -> None:
+    done: list[str] = []
+    outbox.add("bad", lambda: 1 / 0)
+    outbox.add("good", lambda: done.append("good"))
+    assert not outbox.flush()
+    assert done == ["good"]
+
+
+def test_two_failures_in_a_row_end_the_try(outbox: Outbox, server: Server) -> None:
+    tried: list[int] = []
+
+    def fail() -> None:
+        tried.append(1)
+        raise ConnectionError
+
+    for _ in range(5):
+        outbox.add("tags", fail)
+    outbox.flush()
+    assert len(tried) == 2
+
+
+def test_unsent_metrics_survive_in_a_file(outbox: Outbox, server: Server, tmp_path: Path) -> None:
+    outbox.add_metrics({"loss": 0.25, "dice": math.nan}, step=3)
+    outbox.save(tmp_path / "out" / "unsent.json")
+    other = Outbox(server, "run")  # type: ignore[arg-type]
+    assert other.restore(tmp_path / "out" / "unsent.json")
+    other.flush()
+    assert [(m.key, m.step) for m in server.batches[0]] == [("loss", 3), ("dice", 3)]
+    assert math.isnan(server.batches[0][1].value)
+
+
+def test_unsent_file_is_json_and_names_the_rest(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.add_metrics({"dice": math.nan}, step=3)
+    outbox.add("status FINISHED", lambda: None)
+    outbox.save(tmp_path / "unsent.json")
+    content = json.loads((tmp_path / "unsent.json").read_text(encoding="utf-8"))
+    assert content["not_sent"] == ["status FINISHED"]
+    assert content["metrics"][0]["value"] is None
+
+
+def test_unsent_file_of_another_run_is_left_alone(outbox: Outbox, server: Server, tmp_path: Path) -> None:
+    outbox.save(tmp_path / "unsent.json")
+    assert not Outbox(server, "other").restore(tmp_path / "unsent.json")  # type: ignore[arg-type]
