@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import numpy as np
 import psutil
 import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
-from monai.transforms import Compose, Randomizable
+from monai.transforms import Compose, RandomizableTrait
 
 from pipeline.errors import InputError
 
@@ -38,18 +41,22 @@ def cache_dataset(
     Args:
         data: the datalist.
         transform: deterministic transforms only; what is random belongs behind the cache.
-        cache_dir: folder for the disk cache; made when it is needed.
+        cache_dir: folder for the disk cache; made when it is needed. What is written there goes when the program ends.
         memory_share: of the free memory, in (0, 1].
         num_workers: threads that fill the memory cache; ``None`` for one a core.
         progress: whether to show a progress bar.
 
     Returns:
-        MONAI's ``CacheDataset`` or ``PersistentDataset``. Its items are shared, not copied: do not change them in place.
+        MONAI's ``CacheDataset`` or ``PersistentDataset``. The items of the first are shared, not copied: do not change
+        them in place.
 
     Raises:
-        InputError: neither memory nor disk has room, or a case does not fit the preprocessing.
-        ValueError: ``transform`` has a random part.
+        InputError: neither memory nor disk has room, or ``cache_dir`` cannot be written.
+        RuntimeError: a case does not fit the preprocessing; MONAI's, around the transform's own ``InputError``.
+        ValueError: ``transform`` has a random part, or ``memory_share`` is not in (0, 1].
     """
+    if not 0 < memory_share <= 1:
+        raise ValueError(f"memory_share must be in (0, 1], got {memory_share}.")
     transform = _flat(transform)
     needed = estimate_bytes(data, transform)
     free = int(psutil.virtual_memory().available * memory_share)
@@ -58,14 +65,12 @@ def cache_dataset(
         return CacheDataset(
             data, transform, num_workers=num_workers or torch.get_num_threads(), progress=progress, copy_cache=False
         )
-    _require_disk(Path(cache_dir), needed, free)
+    folder = _disk_folder(Path(cache_dir), needed, free)
     logger.info(f"Caching {len(data)} cases in {cache_dir}, about {needed / GIB:.2f} GiB: memory has no room for them.")
-    return PersistentDataset(data, transform, cache_dir=cache_dir)
+    return _on_disk(data, transform, folder)
 
 
-def estimate_bytes(
-    data: Sequence[dict[str, Any]], transform: Callable[[dict[str, Any]], dict[str, Any]]
-) -> int:
+def estimate_bytes(data: Sequence[dict[str, Any]], transform: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
     """Estimate the size of all preprocessed cases in bytes from ``SAMPLES_TO_ESTIMATE`` of them, spread over the list.
 
     The largest sample stands for all, so that the estimate errs on the safe side.
@@ -74,12 +79,23 @@ def estimate_bytes(
     return len(data) * max((_item_bytes(transform(data[i])) for i in chosen), default=0)
 
 
-def _flat(transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    # MONAI caches up to the first Randomizable, and counts a Compose within a Compose as one: nothing would be cached
-    if not isinstance(transform, Compose):
-        return transform
-    flat = transform.flatten()
-    random = [type(step).__name__ for step in flat.transforms if isinstance(step, Randomizable)]
+def _on_disk(data: Sequence[dict[str, Any]], transform: Compose, folder: str) -> PersistentDataset:
+    # with track_meta the volumes keep their grid; what this process has written itself is safe to unpickle
+    dataset = PersistentDataset(data, transform, cache_dir=folder, track_meta=True, weights_only=False)
+    weakref.finalize(dataset, _remove, folder, os.getpid())
+    return dataset
+
+
+def _remove(folder: str, owner: int) -> None:
+    # a worker that was forked from the owner shares its folder
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flat(transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Compose:
+    # MONAI caches up to the first random step, and counts a Compose within a Compose as one: nothing would be cached
+    flat = transform.flatten() if type(transform) is Compose else Compose([transform])
+    random = [type(step).__name__ for step in flat.transforms if isinstance(step, RandomizableTrait)]
     if random:
         raise ValueError(f"the transform of a cache must be deterministic, got {random}: put them behind the cache.")
     return flat
@@ -89,12 +105,20 @@ def _item_bytes(item: dict[str, Any]) -> int:
     return sum(value.numel() * value.element_size() for value in item.values() if isinstance(value, torch.Tensor))
 
 
-def _require_disk(cache_dir: Path, needed: int, free_memory: int) -> None:
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    free_disk = shutil.disk_usage(cache_dir).free
-    if needed > free_disk:
+def _disk_folder(cache_dir: Path, needed: int, free_memory: int) -> str:
+    """Make a folder for this process alone: the volumes of another run may come from other settings or other files."""
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        free_disk = shutil.disk_usage(cache_dir).free
+        if needed <= free_disk:
+            return tempfile.mkdtemp(prefix="volumes_", dir=cache_dir)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise InputError(
-            f"the cache needs about {needed / GIB:.1f} GiB, but only {free_memory / GIB:.1f} GiB of memory and "
-            f"{free_disk / GIB:.1f} GiB of disk in {cache_dir} are free for it. Use fewer cases, a larger pixdim, or "
-            "a --cache_dir on a disk with room."
-        )
+            f"cache_dir {cache_dir} cannot be written ({reason}). Choose another by --cache_dir."
+        ) from error
+    raise InputError(
+        f"the cache needs about {needed / GIB:.1f} GiB, but only {free_memory / GIB:.1f} GiB of memory and "
+        f"{free_disk / GIB:.1f} GiB of disk in {cache_dir} are free for it. Use fewer cases, a larger pixdim, or "
+        "a --cache_dir on a disk with room."
+    )

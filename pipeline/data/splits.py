@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.data.problem import Item
 from pipeline.errors import InputError
+from pipeline.files import atomic_path
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,9 @@ class Split:
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the split as JSON, whole or not at all."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # The process id keeps two writers apart; replacing is atomic within one folder.
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         text = json.dumps({"train": self.train, "val": self.val}, indent=1, ensure_ascii=False)
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(part, target)
+        with atomic_path(Path(path)) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> Split:

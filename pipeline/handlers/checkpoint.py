@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import struct
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,6 +22,20 @@ logger = logging.getLogger(__name__)
 
 LAST = "last.pt"
 BEST = "model.pt"
+# what torch.load raises for bytes that are no checkpoint, or only half of one
+UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    pickle.UnpicklingError,
+    struct.error,
+)
 STATE_KEYS = {"epoch", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "run_id", "objects"}
 
 
@@ -156,7 +171,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise InputError(f"there is no checkpoint {path}. Train first, or name one that exists.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path} is no checkpoint that can be read ({type(error).__name__}): the file is cut off, of another kind, "
             "or holds more than tensors. Use another one, or train again."
@@ -201,11 +216,12 @@ def _load_object(item: Any, saved: Mapping[str, Any], name: str, path: Path) -> 
 def _require_same_keys(network: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(getattr(value, "shape", (type(value).__name__,))) for key, value in weights.items()}
-    differing = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    keys = expected.keys() | found.keys()
+    differing = sorted((key for key in keys if expected.get(key) != found.get(key)), key=str)
     if not differing:
         return
     examples = "; ".join(f"{key}: network {expected.get(key)}, file {found.get(key)}" for key in differing[:4])
     raise InputError(
         f"{path} holds the weights of another network than {type(network).__name__}: {len(differing)} of "
-        f"{len(expected)} entries differ ({examples}). Use the configuration it was trained with, or other weights."
+        f"{len(keys)} entries differ ({examples}). Use the configuration it was trained with, or other weights."
     )

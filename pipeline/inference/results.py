@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.inference.writer import whole_file
+from pipeline.files import atomic_path
 from pipeline.labels import FOREGROUND
 
 
@@ -106,5 +106,5 @@ def _rows(scan: ScanResult) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, text: str) -> None:
-    with whole_file(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.files import atomic_path
 
 
 def write_mask(path: str | Path, mask: NDArray[Any], reference_image_path: str | Path) -> Path:
@@ -46,7 +45,7 @@ def write_mask(path: str | Path, mask: NDArray[Any], reference_image_path: str |
     labels = mask.astype(np.uint8)
     if not np.array_equal(labels, mask):
         raise ValueError(f"mask must hold whole numbers from 0 to 255, got values from {mask.min()} to {mask.max()}.")
-    with whole_file(target) as partial:
+    with atomic_path(target) as partial:
         nib.save(type(scan)(labels.reshape(scan.shape), scan.affine, _mask_header(scan.header)), partial)
     return target
 
@@ -73,25 +72,6 @@ def _mask_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     # the scan's display window would show all labels black
     mask_header["cal_min"], mask_header["cal_max"] = 0, 0
     return mask_header
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to, whose file replaces ``path`` once it is whole, and never where writing fails.
-
-    Args:
-        path: the file to write; missing folders are made.
-
-    Yields:
-        A hidden path beside it, which ``find_scans`` leaves out, with the same suffix.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{uuid4().hex}-{path.name}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _same_file(one: Path, other: Path) -> bool:

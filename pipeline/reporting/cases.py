@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.metrics.segmentation import item_affine, mask_array
+from pipeline.transforms import EnsureVolume
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ class KeptCase:
         Raises:
             InputError: the file's grid is not that of the masks.
         """
-        image = np.asarray(LoadImage(image_only=True, dtype=np.float32)(self.image_path))
-        if self.frame is not None and image.ndim == len(self.pred.shape) + 1:
-            image = image[..., self.frame]
+        loaded = LoadImage(image_only=True, dtype=np.float32, ensure_channel_first=True)(self.image_path)
+        phases = np.asarray(EnsureVolume()(loaded))
+        image = phases[self.frame if self.frame is not None and len(phases) > 1 else 0]
         if image.shape != self.pred.shape:
             raise InputError(
                 f"{self.image_path}: the image has shape {image.shape}, the masks of '{self.case_id}' have "

@@ -12,10 +12,10 @@ import pandas as pd
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 
+from pipeline.files import atomic_path
 from pipeline.labels import FOREGROUND
 from pipeline.metrics import SegmentationMetrics, summarize
 from pipeline.metrics.segmentation import case_items
-from pipeline.reporting.atomic import atomic_path
 from pipeline.reporting.cases import KeptCase
 from pipeline.reporting.overlay import as_displayed, save_overlay
 

@@ -17,10 +17,10 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
+from pipeline.files import atomic_path
 from pipeline.geometry import slice_axis
 from pipeline.geometry import spacing_mm as affine_spacing_mm
 from pipeline.labels import FOREGROUND, Structure
-from pipeline.reporting.atomic import atomic_path
 
 # Sky blue, yellow and vermilion of Okabe and Ito's set (https://jfly.uni-koeln.de/color/): apart in hue and in
 # lightness for every kind of color vision.

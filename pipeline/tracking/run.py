@@ -18,6 +18,7 @@ from pipeline.tracking.outbox import Outbox
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+ERROR_TAG = "error"
 UNSENT_NAME = "unsent_metrics.json"
 MAX_PER_REQUEST = 100
 """Parameters or tags in one request: MLflow's limit."""
@@ -172,7 +173,7 @@ class MlflowRun(Run):
             error: what went wrong, for the tag ``error``.
         """
         if error:
-            self._add_tags({"error": hide_credentials(error)})
+            self._add_tags({ERROR_TAG: hide_credentials(error)})
         self._outbox.add(f"status {status}", lambda: self._client.set_terminated(self.id, status))
         if not self._outbox.flush(at_once=True):
             self._save_unsent()

@@ -8,16 +8,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from pipeline.errors import InputError
+from pipeline.flags import as_flag
 from pipeline.tracking.interruption import Sigterm, Terminated, sigterm_raises
 from pipeline.tracking.keys import hide_credentials
 from pipeline.tracking.liveness import PROCESS_TAG, check_not_alive, process_mark
 from pipeline.tracking.provenance import describe_environment, environment_tags
-from pipeline.tracking.run import MlflowRun, Run
+from pipeline.tracking.run import ERROR_TAG, MlflowRun, Run
 from pipeline.tracking.store import ensure_experiment, open_store, resolve_tracking_uri, ui_command
 from pipeline.tracking.system_metrics import record_system_metrics
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DEFAULT_EXPERIMENT = "cardiac_sax_segmentation"
-_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 class RunTracker:
@@ -60,8 +60,8 @@ class RunTracker:
         system_metrics: bool | str = True,
         enabled: bool | str = True,
     ) -> None:
-        self.enabled = _flag("enabled", enabled)
-        self.system_metrics = _flag("system_metrics", system_metrics)
+        self.enabled = as_flag("enabled", enabled)
+        self.system_metrics = as_flag("system_metrics", system_metrics)
         if not experiment_name:
             raise InputError("experiment_name must not be empty.")
         self.experiment_name = str(experiment_name)
@@ -164,6 +164,8 @@ class RunTracker:
         found = self._find(client, run_id)
         if found.info.status == "RUNNING":
             check_not_alive(found.data.tags.get(PROCESS_TAG, ""), run_id)
+        if ERROR_TAG in found.data.tags:
+            client.delete_tag(run_id, ERROR_TAG)
         client.update_run(run_id, status="RUNNING")
         run = MlflowRun(client, run_id, found.info.run_name or run_id, self.output_dir, params=found.data.params)
         run.resume()
@@ -226,14 +228,6 @@ def _message(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     return f"{type(cause).__name__}: {cause}"
-
-
-def _flag(name: str, value: Any) -> bool:
-    # the command line of monai.bundle leaves `false` a string
-    flag = value if isinstance(value, bool) else _WORDS.get(str(value).strip().lower())
-    if flag is None:
-        raise InputError(f"{name} must be true or false, got '{value}'.")
-    return flag
 
 
 def _is_first_process() -> bool:

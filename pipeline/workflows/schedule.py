@@ -25,7 +25,12 @@ def count_iterations(loader: DataLoader) -> int:
 
 
 def one_cycle(
-    optimizer: Optimizer, max_lr: float, epochs: int, steps_per_epoch: int, pct_start: float = 0.3
+    optimizer: Optimizer,
+    max_lr: float,
+    epochs: int,
+    steps_per_epoch: int,
+    pct_start: float = 0.3,
+    div_factor: float = 25.0,
 ) -> OneCycleLR:
     """Return PyTorch's one-cycle schedule for a training of any length.
 
@@ -38,10 +43,18 @@ def one_cycle(
         epochs: of the whole training.
         steps_per_epoch: iterations of an epoch.
         pct_start: share of the iterations in which the learning rate rises, in [0, 1].
+        div_factor: the learning rate starts at ``max_lr / div_factor``.
 
     Source:
         Smith and Topin, Super-Convergence, 2019 (https://arxiv.org/abs/1708.07120).
     """
     if pct_start * (epochs * steps_per_epoch) == 1:
         pct_start *= 1 + 1e-9
-    return OneCycleLR(optimizer, max_lr, epochs=epochs, steps_per_epoch=steps_per_epoch, pct_start=pct_start)
+    return OneCycleLR(
+        optimizer,
+        max_lr,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        pct_start=pct_start,
+        div_factor=div_factor,
+    )

@@ -56,7 +56,7 @@ def run_training(
         if is_first_process():
             split.to_json(Path(report.output_dir) / SPLIT_FILE)
         record_inputs(run, config, split)
-        if trainer.state.epoch < trainer.state.max_epochs:
+        if trainer.state.epoch < trainer.state.max_epochs and not early_stop.reached:
             trainer.run()
         early_stop.release(evaluator)
         wait_for_all()  # for the first process to have written the best weights

@@ -43,10 +43,11 @@ def test_png_comes_as_column_and_row(tmp_path: Path) -> None:
     assert volume.affine is None
 
 
-def test_color_png_is_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((2, 3, 3), dtype=np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(VolumeError, match=r"the PNG has 3 channels, one is needed. Save it as a grayscale PNG"):
-        read_volume(tmp_path / "a.png")
+def test_color_png_is_the_mean_of_its_colors(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 3, 3), dtype=np.uint8)
+    pixels[0, 1] = (10, 20, 60)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_volume(tmp_path / "a.png").array[1, 0] == 30
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.reporting.cases import KeptCase, PackedMask
@@ -63,3 +64,13 @@ def test_image_must_name_its_file(tmp_path: Path) -> None:
     nameless = item(tmp_path, np.zeros(SHAPE, dtype=np.float32)) | {"image": torch.zeros(1, 4, 4, 4)}
     with pytest.raises(TypeError, match="image must be a MetaTensor that names its file"):
         KeptCase.from_item(nameless)
+
+
+def test_picture_in_color_is_a_gray_slice(tmp_path: Path) -> None:
+    pixels = np.zeros((3, 2, 3), dtype=np.uint8)  # rows, columns, colors
+    pixels[2, 1] = (10, 20, 60)
+    Image.fromarray(pixels).save(tmp_path / "scan.png")
+    mask = MetaTensor(torch.zeros(1, 2, 3, 1))
+    image = MetaTensor(torch.zeros(1, 2, 3, 1), meta={"filename_or_obj": str(tmp_path / "scan.png")})
+    case = KeptCase.from_item({"image": image, "pred": mask, "label": mask, "case_id": "a"})
+    assert case.load_image()[1, 2, 0] == 30

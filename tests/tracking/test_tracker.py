@@ -142,7 +142,7 @@ def test_resumed_run_goes_on(tracker: RunTracker, client: MlflowClient) -> None:
         assert client.get_run(run_id).info.status == "RUNNING"
         run.log_metrics({"loss": 1.0}, step=2)
     assert run.id == run_id
-    assert client.get_run(run_id).info.status == "FINISHED"
+    assert ended(client, run_id) == ("FINISHED", "")
     assert client.get_run(run_id).data.metrics == {"loss": 1.0}
 
 

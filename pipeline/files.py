@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path to write to, and move the file to ``path`` once it is whole.
 
-    The partial file lies beside ``path``, so that the move stays on one file system, and keeps its suffix, since
+    The partial file lies hidden beside ``path``, so that the move stays on one file system, and keeps its suffix, since
     writers choose the format by it. Where the block raises, it is removed and an older ``path`` stays as it was.
 
     Args:
@@ -22,7 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         The path of the partial file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{uuid4().hex}-{path.name}")
     try:
         yield partial
         os.replace(partial, path)

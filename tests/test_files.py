@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.atomic import atomic_path
+from pipeline.files import atomic_path
 
 
 def test_file_is_there_afterwards(tmp_path: Path) -> None:

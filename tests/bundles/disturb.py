@@ -1,0 +1,49 @@
+"""Handlers that disturb a training in the middle of an epoch; tests append one to the bundle's ``train#handlers``."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+
+
+class DisturbAt:
+    """Does something bad at one iteration.
+
+    Args:
+        iteration: counted from 1 over all epochs.
+    """
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=self.iteration), self.disturb)
+
+    def disturb(self) -> None:
+        raise RuntimeError("disturbed")
+
+
+class SignalAt(DisturbAt):
+    """Gets a signal, by its name: ``SIGINT`` is Ctrl-C."""
+
+    def __init__(self, iteration: int, name: str) -> None:
+        super().__init__(iteration)
+        self.name = name
+
+    def disturb(self) -> None:
+        signal.raise_signal(signal.Signals[self.name])
+
+
+class HangAt(DisturbAt):
+    """Writes a file and hangs, so that whoever waits for the file can kill the process at a known place."""
+
+    def __init__(self, iteration: int, path: str) -> None:
+        super().__init__(iteration)
+        self.path = Path(path)
+
+    def disturb(self) -> None:
+        self.path.touch()
+        time.sleep(600)
