@@ -6,8 +6,10 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Sequence
+from multiprocessing.dummy import DummyProcess
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +64,7 @@ def cache_dataset(
     free = int(psutil.virtual_memory().available * memory_share)
     if needed <= free:
         logger.info(f"Caching {len(data)} cases in memory, about {needed / GIB:.2f} GiB.")
-        return CacheDataset(
-            data, transform, num_workers=num_workers or torch.get_num_threads(), progress=progress, copy_cache=False
-        )
+        return _in_memory(data, transform, num_workers or torch.get_num_threads(), progress)
     folder = _disk_folder(Path(cache_dir), needed, free)
     logger.info(f"Caching {len(data)} cases in {cache_dir}, about {needed / GIB:.2f} GiB: memory has no room for them.")
     return _on_disk(data, transform, folder)
@@ -79,15 +79,26 @@ def estimate_bytes(data: Sequence[dict[str, Any]], transform: Callable[[dict[str
     return len(data) * max((_item_bytes(transform(data[i])) for i in chosen), default=0)
 
 
+def _in_memory(data: Sequence[dict[str, Any]], transform: Compose, num_workers: int, progress: bool) -> CacheDataset:
+    others = set(threading.enumerate())
+    try:
+        return CacheDataset(data, transform, num_workers=num_workers, progress=progress, copy_cache=False)
+    finally:
+        # after an error MONAI leaves the threads of its pool at work: the interpreter aborts if it ends before them
+        for thread in set(threading.enumerate()) - others:
+            if isinstance(thread, DummyProcess):
+                thread.join()
+
+
 def _on_disk(data: Sequence[dict[str, Any]], transform: Compose, folder: str) -> PersistentDataset:
     # with track_meta the volumes keep their grid; what this process has written itself is safe to unpickle
     dataset = PersistentDataset(data, transform, cache_dir=folder, track_meta=True, weights_only=False)
-    weakref.finalize(dataset, _remove, folder, os.getpid())
+    weakref.finalize(dataset, remove_own_folder, folder, os.getpid())
     return dataset
 
 
-def _remove(folder: str, owner: int) -> None:
-    # a worker that was forked from the owner shares its folder
+def remove_own_folder(folder: str, owner: int) -> None:
+    """Remove a folder that process ``owner`` has made; not from a worker, which inherits the dataset and its end."""
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -20,12 +20,17 @@ class WeightAverage(EMAHandler):
         momentum: share of the newest weights in the average after the ramp, in (0, 1): 0.002 remembers about the
             last 500 iterations.
 
+    Raises:
+        ValueError: ``momentum`` is not in (0, 1).
+
     Source:
         Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992;
         Tarvainen and Valpola, Mean teachers are better role models, 2017, section 3.
     """
 
     def __init__(self, model: nn.Module, momentum: float = 0.002) -> None:
+        if not 0 < momentum < 1:
+            raise ValueError(f"momentum must be in (0, 1), got {momentum}.")
         super().__init__(model, momentum=momentum, handle_buffers="update")
         self.iterations = 0
 

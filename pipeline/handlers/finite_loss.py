@@ -27,7 +27,7 @@ class RequireFiniteLoss:
             return
         image = engine.state.output["image"]
         raise InputError(
-            f"the loss is {float(loss)} in epoch {engine.state.epoch}, iteration {engine.state.iteration}: the batch's "
-            f"images range from {float(image.min()):.4g} to {float(image.max()):.4g}. The last whole epoch is in the "
+            f"the loss is {loss.item()} in epoch {engine.state.epoch}, iteration {engine.state.iteration}: the batch's "
+            f"images range from {image.min().item():.4g} to {image.max().item():.4g}. The last whole epoch is in the "
             "checkpoint; check the data (`python -m pipeline data check`), or lower --learning_rate."
         )

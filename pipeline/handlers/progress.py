@@ -29,7 +29,7 @@ class TrainingProgress(ProgressBar):
         super().attach(engine, output_transform=self._figures)
 
     def _figures(self, output: dict) -> dict[str, float]:
-        figures = {"loss": float(output["loss"])}
+        figures = {"loss": output["loss"].item()}
         if self.validator.state.best_metric_epoch > 0:
             figures["best_dice"] = float(self.validator.state.best_metric)
         return figures
@@ -73,7 +73,7 @@ class EpochLog:
         self.started = time.perf_counter()
 
     def _add(self, engine: SupervisedTrainer) -> None:
-        self.total += float(engine.state.output["loss"])
+        self.total += engine.state.output["loss"].item()
 
     def _log(self, engine: SupervisedTrainer) -> None:
         state = engine.state

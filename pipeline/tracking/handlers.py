@@ -77,19 +77,25 @@ class ValidationLog(_RunHandler):
     """Records every scalar in ``engine.state.metrics`` under its own name when an evaluator has finished.
 
     The step is the trainer's epoch, which MONAI's ``ValidationHandler`` hands to the evaluator, and 1 outside of a
-    training. A no-op where nothing is recorded.
+    training. An epoch that is evaluated again, as the best one is at the end of a training, is not recorded again. A
+    no-op where nothing is recorded.
 
     Args:
         tracker: the tracker, whose run begins later, or a run.
     """
+
+    def __init__(self, tracker: RunTracker | Run) -> None:
+        super().__init__(tracker)
+        self._last_epoch = 0
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
         engine.add_event_handler(Events.COMPLETED, self._log_metrics)
 
     def _log_metrics(self, engine: Engine) -> None:
-        if self.run is None:
+        if self.run is None or engine.state.epoch <= self._last_epoch:
             return
+        self._last_epoch = engine.state.epoch
         self.run.log_metrics(_scalars(engine.state.metrics), step=engine.state.epoch)
         self.run.flush()
 

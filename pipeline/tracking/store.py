@@ -131,6 +131,10 @@ def open_store(uri: str) -> MlflowClient:
     return client
 
 
+# MLflow's web page opens with the views for training, not with those for language models
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
 def ensure_experiment(client: MlflowClient, uri: str, name: str) -> str:
     """Return the id of the experiment, created where it is new; several processes may ask at once.
 
@@ -154,7 +158,7 @@ def _create_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_experiment(name, artifact_location=artifact_location(uri))
+        client.create_experiment(name, artifact_location=artifact_location(uri), tags=EXPERIMENT_TAGS)
     except MlflowException as error:
         # another process was faster
         if error.error_code != "RESOURCE_ALREADY_EXISTS":

@@ -5,6 +5,7 @@
 
 from pipeline.transforms.check_image import CheckImage, CheckImaged, CheckSameGridd
 from pipeline.transforms.largest_component import KeepLargestComponent, KeepLargestComponentd
+from pipeline.transforms.load_volume import LoadVolume, LoadVolumed
 from pipeline.transforms.map_labels import MapLabels, MapLabelsd
 from pipeline.transforms.orientation import OrientInPlane, OrientInPlaned
 from pipeline.transforms.repair_affine import RepairAffine, RepairAffined
@@ -19,6 +20,8 @@ __all__ = [
     "EnsureVolumed",
     "KeepLargestComponent",
     "KeepLargestComponentd",
+    "LoadVolume",
+    "LoadVolumed",
     "MapLabels",
     "MapLabelsd",
     "OrientInPlane",

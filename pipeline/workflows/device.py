@@ -21,7 +21,7 @@ def place(network: nn.Module, device: torch.device | str) -> nn.Module:
     """
     ranks = {parameter.ndim for parameter in network.parameters()}
     memory_format = torch.channels_last_3d if 5 in ranks else torch.channels_last
-    return network.to(device).to(memory_format=memory_format)
+    return network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub omits it
 
 
 def load_network(network: nn.Module, path: str | Path, device: torch.device | str) -> nn.Module:

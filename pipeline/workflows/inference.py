@@ -38,9 +38,10 @@ def run_inference(
         CohortError: some scans failed; the masks of the others are written.
     """
     params, _ = run_params(current_parser())
+    draw = as_flag("overlays", overlays)
     with tracker.start("inference", params=params) as run:
         try:
-            result = segment_cohort(evaluator, output_dir, overlays=as_flag("overlays", overlays))
+            result = segment_cohort(evaluator, output_dir, overlays=draw)
         except CohortError as error:
             _record(run, error.result)
             raise

@@ -27,8 +27,8 @@ def start_processes() -> None:
     """
     if "LOCAL_RANK" not in os.environ:
         raise InputError(
-            "multi_gpu_train.yaml needs one process a GPU. Start it by `torchrun --nproc_per_node N -m monai.bundle run "
-            "…`, or leave it out of --config_file."
+            "multi_gpu_train.yaml needs one process a GPU. Start them by `torchrun --nproc_per_node N -m monai.bundle "
+            "run …`, or leave it out of --config_file."
         )
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")

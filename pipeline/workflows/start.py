@@ -97,8 +97,12 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
     """Print an exception as the last lines of the program (``sys.excepthook``).
 
     MONAI wraps what happens while a configuration is evaluated into several layers of ``RuntimeError``. Where an
-    ``InputError`` is at the bottom, its message alone is printed: it is written for the person at the terminal.
+    ``InputError`` is at the bottom, its message alone is printed: it is written for the person at the terminal. With
+    ``PIPELINE_TRACEBACK`` set in the environment, the stack precedes it.
     """
+    if isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("\nInterrupted. A training goes on from its last whole epoch with --resume true.\n")
+        return
     cause = input_error_within(error)
     if cause is None or os.environ.get("PIPELINE_TRACEBACK"):
         sys.__excepthook__(kind, error, trace)

@@ -18,15 +18,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.data.phantom import make_phantom_cohort
+from pipeline.tracking.store import open_store
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 BUNDLE = Path("bundles", "cardiac_sax_segmentation")
 TIMEOUT_S = 300
+USUAL_FILES = {"meta": "metadata.json", "logging": "logging.conf"}
 KILLED_AT = 27  # of 40 iterations, the 7th of the second epoch
 
 Result = subprocess.CompletedProcess
@@ -50,10 +51,14 @@ class Place:
     scratch: Path
     env: dict[str, str] = field(default_factory=dict)
 
+    def files(self, *names: str | Path) -> list[str]:
+        """Return configuration files; names without suffix are the bundle's own."""
+        own = self.bundle / "configs"
+        return [str(self.overlays / name if Path(name).suffix else own / f"{name}.yaml") for name in names]
+
     def command(self, run_id: str, *names: str | Path, **overrides: Any) -> list[str]:
-        """Return the words of ``monai.bundle run``; names without suffix are the bundle's own files."""
-        files = [self.overlays / name if Path(name).suffix else self.bundle / f"configs/{name}.yaml" for name in names]
-        options = {"bundle_root": self.bundle, "config_file": [str(file) for file in files], **overrides}
+        """Return the words of ``monai.bundle run``."""
+        options = {"bundle_root": self.bundle, "config_file": self.files(*names), **overrides}
         words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
         return ["-m", "monai.bundle", "run", *([run_id] if run_id else []), *words]
 
@@ -130,22 +135,14 @@ def use_at_root(place: Place, cohort: Path) -> Use:
     """Train, evaluate into the same folder, segment a stack and a cine, as the README says."""
     out, scans, segmented = place.scratch / "out", place.scratch / "scans", place.scratch / "segmented"
     make_scans(scans, cohort)
-    data, model = {"dataset_dir": cohort, "output_dir": out}, out / "models" / "model.pt"
     tiny, tiny_inference = HERE / "tiny.yaml", HERE / "tiny_inference.yaml"
+    data, model = {"dataset_dir": cohort, "output_dir": out}, out / "models" / "model.pt"
+    usual = {f"{kind}_file": BUNDLE / "configs" / name for kind, name in USUAL_FILES.items()}
+    inference = {"dataset_dir": scans, "output_dir": segmented, "ckpt_path": model, "overlays": "true"}
     return Use(
-        place.run(place.command("training", "train", "acdc.yaml", tiny, **data)),
+        place.run(place.command("training", "train", "acdc.yaml", tiny, **data, **usual)),
         place.run(place.command("evaluating", "train", "evaluate", "acdc.yaml", tiny, **data)),
-        place.run(
-            place.command(
-                "evaluating",
-                "inference",
-                tiny_inference,
-                dataset_dir=scans,
-                output_dir=segmented,
-                ckpt_path=model,
-                overlays=True,
-            )
-        ),
+        place.run(place.command("evaluating", "inference", tiny_inference, **inference)),
         *(out, out, segmented, scans),
     )
 
@@ -184,28 +181,30 @@ def train_with_misspelt_setting(place: Place, cohort: Path) -> Result[str]:
     return place.run(place.command("training", "train", "acdc.yaml", dataset_dir=cohort, output_dir=out, max_epoch=3))
 
 
-def train_with_truncated_scan(place: Place, cohort: Path) -> Result[str]:
-    """One scan of the cohort is cut off."""
-    data = shutil.copytree(cohort, place.scratch / "truncated")
-    truncate(data / "patient004" / "patient004_frame01.nii.gz")
-    out = place.scratch / "of truncated"
-    return place.run(place.command("training", "train", "acdc.yaml", dataset_dir=data, output_dir=out))
-
-
 # fixture: what it does, and where
 JOBS: dict[str, tuple[Callable[[Place, Path], Any], str]] = {
     "root_use": (use_at_root, "at_root"),
     "elsewhere_use": (use_elsewhere, "elsewhere"),
     "two_processes": (train_in_two_processes, "at_root"),
     "misspelt": (train_with_misspelt_setting, "at_root"),
-    "truncated": (train_with_truncated_scan, "elsewhere"),
 }
+
+
+def jobs_of(item: pytest.Item) -> set[str]:
+    """Return the jobs that a test asks for, as arguments or as the names of parametrized ones."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return {job for job in JOBS if job in getattr(item, "fixturenames", ()) or job in params.values()}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that wait for a command behind all others."""
+    items.sort(key=lambda item: bool(jobs_of(item)))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def background(request: pytest.FixtureRequest, cohort: Path) -> Iterator[dict[str, Future[Any]]]:
     """Start what the collected tests will ask for, two at a time, while the tests of this process go on."""
-    asked = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    asked = {job for item in request.session.items for job in jobs_of(item)}
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {
             name: pool.submit(job, request.getfixturevalue(place), cohort)
@@ -234,11 +233,6 @@ def misspelt(background: dict[str, Future[Any]]) -> Result[str]:
     return background["misspelt"].result()
 
 
-@pytest.fixture(scope="session")
-def truncated(background: dict[str, Future[Any]]) -> Result[str]:
-    return background["truncated"].result()
-
-
 @pytest.fixture
 def run_bundle(monkeypatch: pytest.MonkeyPatch, cohort: Path, tmp_path: Path) -> Callable[..., None]:
     """Run the tiny training, or other files of the bundle, in this process; nothing is recorded unless asked for."""
@@ -247,16 +241,9 @@ def run_bundle(monkeypatch: pytest.MonkeyPatch, cohort: Path, tmp_path: Path) ->
 
     def run(run_id: str = "training", *names: str | Path, **overrides: Any) -> None:
         place = Place(REPOSITORY, REPOSITORY / BUNDLE, REPOSITORY / "configs", tmp_path)
-        words = place.command(run_id, *(names or ("train", "acdc.yaml", HERE / "tiny.yaml")))
-        files = words[words.index("--config_file") + 1]
+        files = place.files(*(names or ("train", "acdc.yaml", HERE / "tiny.yaml")))
         options = {"dataset_dir": str(cohort), "output_dir": str(tmp_path / "out"), "record": False, **overrides}
-        monai.bundle.run(
-            run_id=run_id,
-            config_file=yaml.safe_load(files),
-            bundle_root=str(place.bundle),
-            logging_file=False,
-            **options,
-        )
+        monai.bundle.run(run_id, config_file=files, bundle_root=str(place.bundle), logging_file=False, **options)
 
     return run
 
@@ -264,9 +251,9 @@ def run_bundle(monkeypatch: pytest.MonkeyPatch, cohort: Path, tmp_path: Path) ->
 @pytest.fixture
 def find_runs(tracking_uri: str) -> Callable[[Path], list[Run]]:
     """Find the MLflow runs with an ``output_dir``, the latest first."""
-    client = MlflowClient(tracking_uri)
 
     def find(output_dir: Path) -> list[Run]:
+        client = open_store(tracking_uri)
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         return list(client.search_runs(experiments, f"params.output_dir = '{output_dir}'"))
 

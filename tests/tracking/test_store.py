@@ -189,6 +189,11 @@ def test_artifacts_of_a_new_experiment_lie_beside_the_file(store: str, client: M
     assert client.get_experiment(id_).artifact_location == (tmp_path / "mlruns").as_uri()
 
 
+def test_new_experiment_opens_as_model_training(store: str, client: MlflowClient) -> None:
+    experiment = client.get_experiment(ensure_experiment(client, store, "new"))
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
 def test_experiment_that_another_process_has_just_created_is_taken(
     store: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ignite.engine import Engine
+from monai.engines import SupervisedTrainer
+
+from pipeline.handlers import EpochLog, EvaluationProgress, TrainingProgress
+
+
+def validator(**state: Any) -> Any:
+    """An evaluator that has not run, unless ``state`` says so."""
+    defaults = {"epoch": 0, "metrics": {}, "best_metric": -1, "best_metric_epoch": -1}
+    return SimpleNamespace(state=SimpleNamespace(**{**defaults, **state}))
+
+
+def logged(caplog: pytest.LogCaptureFixture, trainer: SupervisedTrainer) -> list[str]:
+    with caplog.at_level(logging.INFO, logger="pipeline.handlers.progress"):
+        trainer.run()
+    return [record.message for record in caplog.records if record.name == "pipeline.handlers.progress"]
+
+
+def test_epoch_is_one_line(caplog: pytest.LogCaptureFixture, new_trainer: Callable[..., SupervisedTrainer]) -> None:
+    lines = logged(caplog, new_trainer(EpochLog(validator()), batches=2, max_epochs=2))
+    # losses 4 and 0.16, then 25^2 times less
+    assert re.fullmatch(r"Epoch 1/2: loss 2\.0800, learning rate 1\.00e-01, \d+\.\d s", lines[0])
+    assert re.fullmatch(r"Epoch 2/2: loss 0\.0033, learning rate 1\.00e-01, \d+\.\d s", lines[1])
+
+
+def test_validation_of_the_epoch_is_in_the_line(
+    caplog: pytest.LogCaptureFixture, new_trainer: Callable[..., SupervisedTrainer]
+) -> None:
+    metrics = {"val_mean_dice": 0.81234, "val_dice_rv": 0.7, "val_dice_lv": 0.9}
+    found = validator(epoch=1, metrics=metrics, best_metric=0.85, best_metric_epoch=1)
+    (line,) = logged(caplog, new_trainer(EpochLog(found)))
+    assert line.endswith(" s, validation Dice 0.8123, rv 0.700, lv 0.900, best 0.8500 in epoch 1")
+
+
+def test_validation_of_an_earlier_epoch_is_not(
+    caplog: pytest.LogCaptureFixture, new_trainer: Callable[..., SupervisedTrainer]
+) -> None:
+    found = validator(epoch=1, metrics={"val_mean_dice": 0.8}, best_metric=0.8, best_metric_epoch=1)
+    first, second = logged(caplog, new_trainer(EpochLog(found), max_epochs=2))
+    assert "validation" in first
+    assert "validation" not in second
+
+
+def test_other_processes_log_nothing(
+    caplog: pytest.LogCaptureFixture, new_trainer: Callable[..., SupervisedTrainer]
+) -> None:
+    assert logged(caplog, new_trainer(EpochLog(validator(), enabled=False))) == []
+
+
+def test_bar_shows_loss_and_best_dice(
+    capsys: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
+) -> None:
+    new_trainer(TrainingProgress(validator(best_metric=0.85, best_metric_epoch=1)), batches=2).run()
+    assert "loss=0.16, best_dice=0.85" in capsys.readouterr().err
+
+
+def test_bar_shows_no_dice_before_the_first_validation(
+    capsys: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
+) -> None:
+    new_trainer(TrainingProgress(validator())).run()
+    assert "best_dice" not in capsys.readouterr().err
+
+
+def test_other_processes_show_no_bar(
+    capsys: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
+) -> None:
+    new_trainer(TrainingProgress(validator(), enabled=False)).run()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("enabled", "shown"), [(True, True), (False, False)])
+def test_bar_of_an_evaluation(enabled: bool, shown: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = Engine(lambda engine, batch: batch)
+    EvaluationProgress(enabled).attach(engine)
+    engine.run([0, 1])
+    assert ("Evaluating" in capsys.readouterr().err) is shown

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.errors import InputError
+from pipeline.networks import ASPPNet
+from pipeline.workflows import load_network, place
+
+
+def small(spatial_dims: int = 2) -> ASPPNet:
+    return ASPPNet(spatial_dims, channels=(4, 6), strides=(1, 2), num_res_units=(1, 1), dilations=(1,), dropout=0.5)
+
+
+@pytest.mark.parametrize(("spatial_dims", "order"), [(2, torch.channels_last), (3, torch.channels_last_3d)])
+def test_convolutions_get_the_order_that_is_fast(spatial_dims: int, order: torch.memory_format) -> None:
+    network = place(small(spatial_dims), "cpu")
+    weights = [parameter for parameter in network.parameters() if parameter.ndim == spatial_dims + 2]
+    assert all(weight.is_contiguous(memory_format=order) for weight in weights)
+
+
+def test_placed_network_computes_the_same() -> None:
+    network, image = small().eval(), torch.rand(1, 1, 8, 8)
+    before = network(image)
+    assert torch.allclose(place(network, torch.device("cpu"))(image), before, atol=1e-6)
+
+
+def test_network_without_convolutions_is_placed_too() -> None:
+    assert place(nn.Linear(2, 1), "cpu").weight.device.type == "cpu"
+
+
+def test_loaded_network_predicts_with_the_saved_weights(tmp_path: Path) -> None:
+    saved, image = small().eval(), torch.rand(1, 1, 8, 8)
+    torch.save(saved.state_dict(), tmp_path / "model.pt")
+    network = load_network(small(), tmp_path / "model.pt", "cpu")
+    assert not network.training
+    assert torch.allclose(network(image), saved(image), atol=1e-6)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save(small().state_dict(), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"model.pt holds the weights of another network than ASPPNet"):
+        load_network(small(spatial_dims=3), tmp_path / "model.pt", "cpu")
