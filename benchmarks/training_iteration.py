@@ -34,9 +34,8 @@ def main() -> None:
         make_phantom_cohort(folder, num_patients=10, seed=0)
         times = measure(folder, options.iterations)
     total = sum(statistics.median(times[part]) for part in PARTS)
-    print(
-        f"{_commit()}, torch {torch.__version__}, {options.threads} threads, {platform.processor() or platform.machine()}"
-    )
+    machine = platform.processor() or platform.machine()
+    print(f"{_commit()}, torch {torch.__version__}, {options.threads} threads, {machine}")
     for part in PARTS:
         low, *_, high = statistics.quantiles(times[part], n=10)
         median = statistics.median(times[part])
@@ -47,7 +46,7 @@ def measure(dataset_dir: str, iterations: int) -> dict[str, list[float]]:
     """Return the milliseconds of each part, an entry an iteration; the first five warm up and are left out."""
     parser = ConfigParser()
     parser.read_config([str(path) for path in CONFIGS])
-    parser.update({"dataset_dir": dataset_dir, "tracking": False})
+    parser.update({"dataset_dir": dataset_dir, "record": False})
     loader, augmentation = parser.get_parsed_content("train#dataloader"), parser.get_parsed_content("augmentation")
     network, loss_function = parser.get_parsed_content("network"), parser.get_parsed_content("loss")
     optimizer = parser.get_parsed_content("optimizer")

@@ -7,10 +7,12 @@ from pipeline.handlers.finite_loss import RequireFiniteLoss
 from pipeline.handlers.gradient_clipping import GradientClipping
 from pipeline.handlers.progress import EpochLog, EvaluationProgress, TrainingProgress
 from pipeline.handlers.seed import SeedEachEpoch
+from pipeline.handlers.validation import EpochValidation
 
 __all__ = [
     "EarlyStop",
     "EpochLog",
+    "EpochValidation",
     "EvaluationProgress",
     "GradientClipping",
     "RequireFiniteLoss",

@@ -17,8 +17,8 @@ class HeartWindowInferer(SliceWindowInferer):
     """Looks for the heart on whole slices, then predicts once more in a single window around it.
 
     The network was trained on windows with the heart near their center. Sliding windows cut the heart into parts, the
-    whole slice dilutes the average that ASPP's image pooling sees; one window around the heart is what it knows, and costs
-    less than sliding. Outside of the window the prediction for the whole slice stands.
+    whole slice dilutes the average that ASPP's image pooling sees; one window around the heart is what it knows, and
+    costs less than sliding. Outside of the window the prediction for the whole slice stands.
 
     Args:
         roi_size: smallest window along x and y, that of the training; a larger heart gets a larger window.

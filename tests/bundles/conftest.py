@@ -193,7 +193,8 @@ JOBS: dict[str, tuple[Callable[[Place, Path], Any], str]] = {
 def jobs_of(item: pytest.Item) -> set[str]:
     """Return the jobs that a test asks for, as arguments or as the names of parametrized ones."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
-    return {job for job in JOBS if job in getattr(item, "fixturenames", ()) or job in params.values()}
+    asked = {*getattr(item, "fixturenames", ()), *(value for value in params.values() if isinstance(value, str))}
+    return asked & JOBS.keys()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

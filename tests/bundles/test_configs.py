@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, create_workflow
 
 import pipeline
 from pipeline.labels import Structure
@@ -102,6 +103,13 @@ def exists(id_: str, config: dict[str, Any]) -> bool:
 def test_overlay_names_only_ids_of_the_bundle(path: Path) -> None:
     unknown = {name: [key for key in load(path) if not exists(key, base)] for name, base in BASES.items()}
     assert [] in unknown.values(), unknown
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
+def test_overlay_passes_the_guard(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    base = next(name for name, config in BASES.items() if all(exists(key, config) for key in load(path)))
+    create_workflow(config_file=[str(CONFIGS / base), str(path)], logging_file=False)
 
 
 @pytest.mark.parametrize("name", OWN_IDS)
