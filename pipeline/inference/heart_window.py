@@ -7,60 +7,65 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from monai.utils import PytorchPadMode
+from monai.utils import BlendMode, PytorchPadMode, ensure_tuple_rep
 from scipy import ndimage
 
 from pipeline.inference.inferer import SliceWindowInferer
 
 
 class HeartWindowInferer(SliceWindowInferer):
-    """Looks for the heart on whole slices, then predicts once more in a single window around it.
+    """Finds the heart by sliding windows over whole slices, then predicts once more in a single window around it.
 
-    The network was trained on windows with the heart near their center. Sliding windows cut the heart into parts, the
-    whole slice dilutes the average that ASPP's image pooling sees; one window around the heart is what it knows, and
-    costs less than sliding. Outside of the window the prediction for the whole slice stands.
+    The network was trained on windows of ``heart_size`` with the heart near their center. Windows that slide cut the
+    heart into parts, and large ones dilute the average that ASPP's image pooling sees; one window around the heart is
+    what the network knows. Outside of that window the first prediction stands.
 
     Args:
-        roi_size: smallest window along x and y, that of the training; a larger heart gets a larger window.
-        sw_batch_size: slices that go through the network at once.
-        margin: pixels between the heart and the border of the window, at least.
-        divisible_by: the window's size is a multiple of it; the product of the network's strides.
-        padding_mode: how a slice smaller than ``roi_size`` is padded, see ``torch.nn.functional.pad``.
+        roi_size: size of the sliding window along x and y; slices that fit into it go through the network whole.
+        heart_size: smallest window around the heart, that of the training; a larger heart gets a larger window.
+        sw_batch_size: windows, and slices of the second pass, that go through the network at once.
+        overlap: overlap of neighboring windows, from 0 (none) to below 1.
+        mode: how overlapping windows are blended, ``"constant"`` or ``"gaussian"``.
+        margin: pixels between the heart and the border of its window, at least.
+        divisible_by: sizes are padded or rounded up to multiples of it; the product of the network's strides.
+        padding_mode: how a slice that is too small is padded, see ``torch.nn.functional.pad``.
         cval: value of the padding in mode ``"constant"``.
-        progress: show a progress bar over the batches.
+        progress: show a progress bar over the windows.
 
     Raises:
-        ValueError: ``sw_batch_size``, ``margin`` or ``divisible_by`` is out of its range, or ``roi_size`` not positive.
+        ValueError: a size, ``sw_batch_size``, ``overlap``, ``margin`` or ``divisible_by`` is out of its range.
     """
 
     def __init__(
         self,
         roi_size: Sequence[int] | int,
+        heart_size: Sequence[int] | int,
         sw_batch_size: int = 1,
+        overlap: float = 0.25,
+        mode: BlendMode | str = BlendMode.CONSTANT,
         margin: int = 12,
         divisible_by: int = 8,
         padding_mode: PytorchPadMode | str = PytorchPadMode.CONSTANT,
         cval: float = 0.0,
         progress: bool = False,
     ) -> None:
-        super().__init__(
-            roi_size, sw_batch_size, padding_mode=padding_mode, cval=cval, progress=progress, divisible_by=divisible_by
-        )
-        if min(self.roi_size) < 1:
-            raise ValueError(f"roi_size must be positive, got {self.roi_size}.")
+        super().__init__(roi_size, sw_batch_size, overlap, mode, padding_mode, cval, progress, divisible_by)
+        self.heart_size: tuple[int, int] = ensure_tuple_rep(heart_size, 2)
+        if min(self.heart_size) < 1:
+            raise ValueError(f"heart_size must be positive, got {self.heart_size}.")
         if margin < 0:
             raise ValueError(f"margin must not be negative, got {margin}.")
         self.margin = margin
 
     def _predict(self, slices: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         size = slices.shape[2:]
-        missing = [max(roi - n, 0) for n, roi in zip(size, self.roi_size, strict=True)]
+        missing = [max(smallest - n, 0) for n, smallest in zip(size, self.heart_size, strict=True)]
         low = [n // 2 for n in missing]
         padding = (low[1], missing[1] - low[1], low[0], missing[0] - low[0])
         padded = F.pad(slices, padding, mode=self.padding_mode, value=self.cval)
-        predicted = torch.cat([predictor(batch) for batch in self._batches(padded)])
+        predicted = super()._predict(padded, predictor)
         heart = predicted.argmax(dim=1).cpu().numpy() > 0
-        window = heart_window(heart, self.roi_size, self.margin, self.divisible_by or 1)
+        window = heart_window(heart, self.heart_size, self.margin, self.divisible_by or 1)
         if window is not None:
             around = (slice(None), slice(None), *window)
             predicted[around] = torch.cat([predictor(batch) for batch in self._batches(padded[around])])
@@ -68,7 +73,7 @@ class HeartWindowInferer(SliceWindowInferer):
 
 
 def heart_window(
-    heart: np.ndarray, roi_size: Sequence[int], margin: int, divisible_by: int
+    heart: np.ndarray, smallest_size: Sequence[int], margin: int, divisible_by: int
 ) -> tuple[slice, slice] | None:
     """Return the window around the heart.
 
@@ -77,7 +82,7 @@ def heart_window(
 
     Args:
         heart: mask of all slices ``(B, X, Y)``.
-        roi_size: smallest size of the window.
+        smallest_size: of the window, in pixels.
         margin: pixels around the heart.
         divisible_by: the window's size is a multiple of it where the slice has room.
 
@@ -92,7 +97,8 @@ def heart_window(
     box = ndimage.find_objects(pieces)[largest - 1]
     limits = heart.shape[1:]
     window = [
-        _span(side, roi, margin, divisible_by, limit) for side, roi, limit in zip(box, roi_size, limits, strict=True)
+        _span(side, smallest, margin, divisible_by, limit)
+        for side, smallest, limit in zip(box, smallest_size, limits, strict=True)
     ]
     if all(span.stop - span.start == limit for span, limit in zip(window, limits, strict=True)):
         return None
