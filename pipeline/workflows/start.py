@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import tempfile
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from pipeline.errors import InputError
 from pipeline.tracking import RunTracker
 from pipeline.workflows.config import current_parser
 from pipeline.workflows.guard import check_overrides
+
+PACKAGE = __name__.partition(".")[0]
 
 
 def initialize(seed: int = 0) -> None:
@@ -96,18 +99,35 @@ def require_writable(folder: Path) -> None:
 def show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an exception as the last lines of the program (``sys.excepthook``).
 
-    MONAI wraps what happens while a configuration is evaluated into several layers of ``RuntimeError``. Where an
-    ``InputError`` is at the bottom, its message alone is printed: it is written for the person at the terminal. With
-    ``PIPELINE_TRACEBACK`` set in the environment, the stack precedes it.
+    MONAI wraps what happens while a configuration is evaluated into several layers of ``RuntimeError``. Where the
+    bottom was written for the person at the terminal (see ``readable_error_within``), its message alone is printed.
+    With ``PIPELINE_TRACEBACK`` set in the environment, the stack precedes it.
     """
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("\nInterrupted. A training goes on from its last whole epoch with --resume true.\n")
         return
-    cause = input_error_within(error)
+    cause = readable_error_within(error)
     if cause is None or os.environ.get("PIPELINE_TRACEBACK"):
         sys.__excepthook__(kind, error, trace)
     if cause is not None:
         sys.stderr.write(f"\nError: {cause}\n")
+
+
+def readable_error_within(error: BaseException | None) -> Exception | None:
+    """Return the innermost error that a person can act on: an ``InputError``, else a ``ValueError`` of this package.
+
+    Classes of this package check their arguments by ``ValueError``; in a bundle run those are settings of the
+    configuration (``--early_stop_patience 0``). A ``ValueError`` of a library is none of these: its stack is needed.
+    """
+    found = input_error_within(error)
+    if found is not None:
+        return found
+    innermost = None
+    while error is not None:
+        if isinstance(error, ValueError) and _is_raised_here(error):
+            innermost = error
+        error = error.__cause__ or error.__context__
+    return innermost
 
 
 def input_error_within(error: BaseException | None) -> InputError | None:
@@ -118,6 +138,11 @@ def input_error_within(error: BaseException | None) -> InputError | None:
             found = error
         error = error.__cause__ or error.__context__
     return found
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).startswith(f"{PACKAGE}.")
 
 
 def _quiet_libraries() -> None:

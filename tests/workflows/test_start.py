@@ -18,12 +18,14 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from pipeline.errors import InputError
+from pipeline.handlers import EarlyStop
 from pipeline.networks import ASPPNet
 from pipeline.tracking import RunTracker
 from pipeline.workflows.start import (
     initialize,
     input_error_within,
     preflight,
+    readable_error_within,
     require_large_enough,
     require_writable,
     show_error,
@@ -209,3 +211,18 @@ def test_errors_are_shown_from_then_on() -> None:
 def test_outside_of_a_bundle_there_is_nothing_to_initialize() -> None:
     with pytest.raises(RuntimeError, match="must be called by an expression of a bundle's configuration"):
         initialize()
+
+
+def test_refused_setting_of_this_package_is_readable() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        try:
+            EarlyStop(patience=0)
+        except ValueError as error:
+            raise RuntimeError("Failed to instantiate the component") from error
+    assert "patience" in str(readable_error_within(caught.value))
+
+
+def test_value_error_of_a_library_needs_its_stack() -> None:
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        int("two")
+    assert readable_error_within(caught.value) is None
