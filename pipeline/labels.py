@@ -28,12 +28,14 @@ FOREGROUND: tuple[Structure, ...] = (Structure.RV, Structure.MYO, Structure.LV)
 LabelMap = Mapping[int, Structure]
 
 # Sources: ACDC https://www.creatis.insa-lyon.fr/Challenge/acdc/databases.html; M&Ms https://www.ub.edu/mnms/
-# (the order is the reverse of ACDC's); MONAI model zoo, ventricular_short_axis_3label; MS-CMRSeg 2019, first release.
+# (the order is the reverse of ACDC's); MONAI model zoo, ventricular_short_axis_3label; MS-CMRSeg 2019, first release;
+# Sunnybrook as data.sunnybrook draws it: the right ventricle is drawn nowhere.
 LABEL_MAPS: dict[str, LabelMap] = {
     "acdc": {0: Structure.BACKGROUND, 1: Structure.RV, 2: Structure.MYO, 3: Structure.LV},
     "mnms": {0: Structure.BACKGROUND, 1: Structure.LV, 2: Structure.MYO, 3: Structure.RV},
     "zoo_ventricular": {0: Structure.BACKGROUND, 1: Structure.LV, 2: Structure.MYO, 3: Structure.RV},
     "mscmrseg": {0: Structure.BACKGROUND, 200: Structure.MYO, 500: Structure.LV, 600: Structure.RV},
+    "sunnybrook": {0: Structure.BACKGROUND, 2: Structure.MYO, 3: Structure.LV},
 }
 
 

@@ -14,10 +14,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # from the leaves to the top; a part may import from its own layer and from those before it
 LAYERS = [
-    {"__init__", "errors", "files", "flags", "labels", "geometry"},
+    {"__init__", "dicom_codes", "errors", "files", "flags", "labels", "geometry"},
     {"networks", "transforms", "data", "metrics"},
     {"engines", "handlers", "tracking", "inference", "reporting"},
+    {"comparison"},
     {"workflows"},
+    {"registry"},
     {"cli"},
     {"__main__"},
 ]

@@ -169,3 +169,16 @@ def test_summary_that_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "summary.json").write_text("{", encoding="utf-8")
     assert main(["summary", str(tmp_path)]) == 2
     assert "summary.json is damaged" in capsys.readouterr().err
+
+
+def test_dicom_lists_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["data", "phantom", str(tmp_path), "--num_patients", "1", "--dicom"])
+    assert main(["data", "dicom", str(tmp_path)]) == 0
+    assert "short-axis cine" in capsys.readouterr().out
+    assert main(["data", "dicom", str(tmp_path), "--series", "77"]) == 1
+    assert "series must be a series number" in capsys.readouterr().out
+
+
+def test_dicom_of_a_folder_without_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "dicom", str(tmp_path)]) == 2
+    assert "holds no DICOM image" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from pipeline.data.folder import folder_datalist
 from pipeline.data.mnms import mnms_datalist
 from pipeline.data.problem import Problem
 from pipeline.data.splits import Split, make_split, stratified_folds
+from pipeline.data.sunnybrook import sunnybrook_datalist, whole_cases
 
 __all__ = [
     "Problem",
@@ -25,4 +26,6 @@ __all__ = [
     "make_split",
     "mnms_datalist",
     "stratified_folds",
+    "sunnybrook_datalist",
+    "whole_cases",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import platform
 import shutil
 import tempfile
 import threading
@@ -103,6 +105,19 @@ def remove_own_folder(folder: str, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _prefix() -> str:
+    # the folder may be shared by the machines of a cluster, whose process numbers say nothing of each other
+    return f"volumes_{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}_"
+
+
+def _remove_orphans(cache_dir: Path) -> None:
+    """Remove what a program on this machine left behind that was killed before it could tidy up."""
+    for folder in cache_dir.glob(f"{_prefix()}*"):
+        owner = folder.name.removeprefix(_prefix()).split("_")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _flat(transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Compose:
     # MONAI caches up to the first random step, and counts a Compose within a Compose as one: nothing would be cached
     flat = transform.flatten() if type(transform) is Compose else Compose([transform])
@@ -120,9 +135,10 @@ def _disk_folder(cache_dir: Path, needed: int, free_memory: int) -> str:
     """Make a folder for this process alone: the volumes of another run may come from other settings or other files."""
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
+        _remove_orphans(cache_dir)
         free_disk = shutil.disk_usage(cache_dir).free
         if needed <= free_disk:
-            return tempfile.mkdtemp(prefix="volumes_", dir=cache_dir)
+            return tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}_", dir=cache_dir)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(

@@ -154,11 +154,13 @@ def _inspect_structures(findings: CaseFindings, label: Volume, label_map: Mappin
     if label.affine is not None and label.array.ndim == 3:
         volume_ml = voxel_volume_ml(label.affine)
         findings.row |= {f"{structure.key}_ml": float(counts[structure] * volume_ml) for structure in FOREGROUND}
-    absent = [structure.name for structure in FOREGROUND if counts[structure] == 0]
-    if absent:
-        what = "the label is empty" if len(absent) == len(FOREGROUND) else f"absent from the label: {', '.join(absent)}"
+    absent = [structure for structure in FOREGROUND if counts[structure] == 0]
+    drawn = findings.item.get("drawn", " ".join(structure.key for structure in FOREGROUND)).split()
+    missing = [structure.name for structure in absent if structure.key in drawn]
+    if missing:
+        what = "the label is empty" if len(absent) == len(FOREGROUND) else f"absent from the label: {', '.join(missing)}"
         findings.add("label", "warning", what, "Check that the structure is really not in the image.")
-    elif _cavities_look_swapped(mapped):
+    elif not absent and _cavities_look_swapped(mapped):
         message = "LV and RV look swapped: myocardium surrounds the RV rather than the LV"
         findings.add("label", "warning", message, "Check label_map: ACDC numbers RV 1, LV 3; M&Ms LV 1, RV 3.")
 

@@ -22,7 +22,7 @@ from pipeline.labels import FOREGROUND, Structure, resolve_label_map
 
 __all__ = ["CheckReport", "check_case", "check_dataset", "check_directory", "format_report"]
 
-DEFAULT_LABEL_MAPS = {"acdc": "acdc", "mnms": "mnms"}
+DEFAULT_LABEL_MAPS = {"acdc": "acdc", "mnms": "mnms", "sunnybrook": "sunnybrook"}
 """Label map of each data format; any other format is taken to carry the project's own values."""
 
 _READERS = 4

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data import acdc, decathlon, folder, mnms
+from pipeline.data import acdc, decathlon, folder, mnms, sunnybrook
 from pipeline.data.layout import describe_contents, folders_below, require_directory
 from pipeline.data.problem import Item, Scan
 from pipeline.errors import InputError
@@ -26,6 +26,7 @@ FORMATS: dict[str, Format] = {
     "acdc": Format(acdc.LAYOUT, acdc.looks_like_acdc, acdc.scan_acdc),
     "mnms": Format(mnms.LAYOUT, mnms.looks_like_mnms, mnms.scan_mnms),
     "decathlon": Format(decathlon.LAYOUT, decathlon.looks_like_decathlon, decathlon.scan_decathlon),
+    "sunnybrook": Format(sunnybrook.LAYOUT, sunnybrook.looks_like_sunnybrook, sunnybrook.scan_sunnybrook),
     "folder": Format(folder.LAYOUT, folder.looks_like_folder, folder.scan_folder),
 }
 
@@ -76,7 +77,7 @@ def resolve_format(dataset_dir: str | os.PathLike[str], data_format: str = AUTO)
 
 
 def detect_format(dataset_dir: str | os.PathLike[str]) -> str:
-    """Return the name of the layout that a folder has: ``"acdc"``, ``"mnms"``, ``"decathlon"`` or ``"folder"``.
+    """Return the name of the layout that a folder has, a key of ``FORMATS``.
 
     Raises:
         InputError: there is no such folder, or it fits no layout or several.

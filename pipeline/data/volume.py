@@ -53,8 +53,9 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
     """Read an image or a label as training reads it, without its transforms.
 
     Args:
-        path: ``.nii``, ``.nii.gz`` or ``.png`` (2D, array axes in MONAI's order: column, row).
-        frame: phase to take from a 4D file, from 0; None for 2D and 3D files.
+        path: ``.nii``, ``.nii.gz`` or ``.png`` (2D, array axes in MONAI's order: column, row), or a folder of DICOM files
+            that hold a cine.
+        frame: phase to take from a cine, from 0; None for 2D and 3D files.
 
     Returns:
         The image with values as stored, scaled by the header's slope and intercept.
@@ -63,6 +64,8 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
         VolumeError: the file is missing, unreadable or truncated, has other dimensions, no numbers, or no usable grid.
     """
     path = Path(path)
+    if path.is_dir():
+        return _read_dicom(path, frame)
     if not path.is_file():
         raise VolumeError("the file does not exist", "Restore it, or take the case out.")
     if path.stat().st_size == 0:
@@ -75,6 +78,20 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
         if isinstance(error, VolumeError):
             raise
         raise VolumeError(f"the file cannot be read: {_first_line(error)}", _RESTORE) from error
+
+
+def _read_dicom(folder: Path, frame: int | None) -> Volume:
+    # pydicom takes its time to import, and most data sets need none of it.
+    from pipeline.data.dicom import load_pixels, read_cine
+
+    try:
+        stack = read_cine(folder)
+        _check_dimensions(stack.shape, frame)
+        return Volume(load_pixels(stack)[..., frame], stack.affine)
+    except VolumeError:
+        raise
+    except InputError as error:
+        raise VolumeError(f"the cine cannot be read: {error}", _RESTORE) from error
 
 
 def _first_line(error: Exception) -> str:

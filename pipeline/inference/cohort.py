@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import nibabel as nib
 import numpy as np
 from monai.data import Dataset
 from monai.data.utils import no_collation
@@ -18,34 +18,39 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from pipeline.geometry import nifti_affine, voxel_volume_ml
 from pipeline.inference.reading import ReadScan, ScanReader, attempt
 from pipeline.inference.results import CohortError, CohortResult, ScanResult
-from pipeline.inference.writer import MaskWriter, load_nifti
-from pipeline.labels import FOREGROUND, Structure
+from pipeline.inference.source import ScanSource, open_source
+from pipeline.inference.study import StudyOptions, StudyResult, StudyWriter, extreme_phases, volumes_ml
+from pipeline.inference.targets import MaskTargets
 
 DrawOverlay = Callable[..., Any]
 Process = Callable[[Any, Any], Any]
-Volumes = dict[str, float]
 
 
 def segment_cohort(
-    evaluator: SupervisedEvaluator, output_dir: str | Path, overlays: bool = False, progress: bool = True
+    evaluator: SupervisedEvaluator,
+    output_dir: str | Path,
+    overlays: bool = False,
+    progress: bool = True,
+    options: StudyOptions | None = None,
 ) -> CohortResult:
     """Segment all scans of an evaluator and write a mask for each, under the scan's own name and on its own grid.
 
     A scan that cannot be read, predicted or written is listed, and the next one follows. Each mask is written as soon
-    as it is done. At the end, and also when the run is interrupted, ``segmentation.json`` and ``segmentation.csv`` list
-    scan, mask, volumes, time and reason of failure. What goes wrong before the first scan (a checkpoint that does not
+    as it is done, and with it what :class:`StudyOptions` asks for. At the end, and also when the run is interrupted,
+    ``segmentation.json`` and ``segmentation.csv`` list scan, mask, volumes, time and reason of failure, and
+    ``studies.csv`` the clinical numbers, a study a row. What goes wrong before the first scan (a checkpoint that does not
     load) is no scan's fault and is raised at once.
 
     Args:
-        evaluator: its data loader reads a MONAI ``Dataset`` of items with ``image`` (a NIfTI path) and ``case_id`` by
+        evaluator: its data loader reads a MONAI ``Dataset`` of items with ``image`` (NIfTI or DICOM) and ``case_id`` by
             ``collate_phases``; its postprocessing leaves ``pred`` of each phase as label map ``(1, X, Y, Z)`` on the
             grid of the scan.
         output_dir: folder of the masks.
         overlays: also draw ``overlays/<case_id>.png``; of a cine the phases of largest and smallest LV volume.
         progress: show a progress bar.
+        options: what is written beside the masks; the numbers alone where None.
 
     Returns:
         What became of each scan.
@@ -57,10 +62,11 @@ def segment_cohort(
     """
     loader = _loader(evaluator)
     datalist = cast(Dataset, loader.dataset).data
-    writer = MaskWriter(output_dir, datalist)
+    targets = MaskTargets(output_dir, datalist)
+    write_study = StudyWriter(output_dir, options or StudyOptions())
     draw_overlay = _overlay_drawer() if overlays else None
     with tqdm(total=len(datalist), desc="segment", unit="scan", disable=not progress) as bar:
-        segmenter = _Segmenter(datalist, writer, draw_overlay, bar)
+        segmenter = _Segmenter(datalist, targets, write_study, draw_overlay, bar)
         try:
             with _scan_by_scan(evaluator, loader, segmenter.step):
                 evaluator.run()
@@ -118,12 +124,14 @@ class _Segmenter:
     def __init__(
         self,
         datalist: Sequence[Mapping[str, Any]],
-        writer: MaskWriter,
+        targets: MaskTargets,
+        write_study: StudyWriter,
         draw_overlay: DrawOverlay | None,
         bar: tqdm[Any],
     ) -> None:
         self.datalist = datalist
-        self.writer = writer
+        self.targets = targets
+        self.write_study = write_study
         self.draw_overlay = draw_overlay
         self.bar = bar
         self.results: list[ScanResult] = []
@@ -132,7 +140,7 @@ class _Segmenter:
         """Segment one scan and return the evaluator's output, None where it failed."""
         start = time.perf_counter()
         item = self.datalist[scan.index]
-        done: tuple[str, list[Volumes]] | None = None
+        done: tuple[str, StudyResult] | None = None
         reason, batch = scan.reason, scan.batch
         if batch is not None:
             # MONAI's handlers decollate and postprocess what they find here
@@ -140,43 +148,43 @@ class _Segmenter:
             done, reason = attempt(lambda: self._segment(item, process(engine, batch)))
         if done is None:
             engine.state.batch = engine.state.output = None
-        output, volumes = done or ("", [])
-        self._keep(item, scan.seconds + time.perf_counter() - start, reason, output, volumes)
+        self._keep(item, scan.seconds + time.perf_counter() - start, reason, done)
         return engine.state.output
 
-    def _segment(self, item: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> tuple[str, list[Volumes]]:
-        mask = np.stack([convert_to_numpy(output["pred"])[0] for output in outputs], axis=-1)
-        path = self.writer(item, mask)
-        scan = load_nifti(item["image"])
-        volumes = [_volumes_ml(phase, voxel_volume_ml(nifti_affine(scan))) for phase in np.moveaxis(mask, -1, 0)]
+    def _segment(self, item: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> tuple[str, StudyResult]:
+        case_id = str(item["case_id"])
+        mask = np.stack([convert_to_numpy(output["pred"])[0].astype(np.uint8) for output in outputs], axis=-1)
+        source = open_source(item["image"], self.write_study.options.series)
+        path = source.write_mask(self.targets[case_id], mask)
+        study = self.write_study(case_id, source, mask)
         if self.draw_overlay is not None:
-            for phase in _extreme_phases(volumes):
-                self._overlay(self.draw_overlay, item, scan, mask, phase)
-        return path.relative_to(self.writer.output_dir).as_posix(), volumes
+            self._draw(self.draw_overlay, case_id, source, mask, extreme_phases(study.function))
+        return path.relative_to(self.targets.output_dir).as_posix(), study
 
-    def _overlay(
-        self, draw: DrawOverlay, item: Mapping[str, Any], scan: nib.Nifti1Image, mask: NDArray[Any], phase: int
+    def _draw(
+        self, draw: DrawOverlay, case_id: str, source: ScanSource, mask: NDArray[Any], phases: Sequence[int]
     ) -> None:
+        voxels = source.voxels()
         one = mask.shape[-1] == 1
-        name = item["case_id"] if one else f"{item['case_id']}_phase{phase:02d}"
-        path = self.writer.output_dir / "overlays" / f"{name}.png"
-        voxels = np.asarray(scan.dataobj[..., phase] if scan.ndim > 3 else scan.dataobj)
-        title = item["case_id"] if one else f"{item['case_id']}, phase {phase}"
-        draw(path, nifti_affine(scan), voxels, mask[..., phase], title)
+        for phase in phases:
+            name = case_id if one else f"{case_id}_phase{phase:02d}"
+            title = case_id if one else f"{case_id}, phase {phase}"
+            path = self.targets.output_dir / "overlays" / f"{name}.png"
+            draw(path, source.affine, voxels[..., phase], mask[..., phase], title)
 
-    def _keep(self, item: Mapping[str, Any], seconds: float, reason: str, output: str, volumes: list[Volumes]) -> None:
-        self.results.append(
-            ScanResult(str(item["case_id"]), str(item["image"]), output, reason, round(seconds, 3), volumes)
+    def _keep(
+        self, item: Mapping[str, Any], seconds: float, reason: str, done: tuple[str, StudyResult] | None
+    ) -> None:
+        output, study = done or ("", None)
+        volumes = volumes_ml(study.function) if study else []
+        result = ScanResult(
+            str(item["case_id"]), scan_name(item["image"]), output, reason, round(seconds, 3), volumes, study
         )
+        self.results.append(result)
         self.bar.set_postfix(failed=sum(bool(result.reason) for result in self.results), refresh=False)
         self.bar.update()
 
 
-def _volumes_ml(phase: NDArray[Any], voxel_ml: float) -> Volumes:
-    return {structure.key: round(int((phase == structure).sum()) * voxel_ml, 3) for structure in FOREGROUND}
-
-
-def _extreme_phases(volumes: Sequence[Volumes]) -> list[int]:
-    """Return the phases of the largest and the smallest LV, in order; one where they are the same."""
-    lv = [phase[Structure.LV.key] for phase in volumes]
-    return sorted({int(np.argmax(lv)), int(np.argmin(lv))})
+def scan_name(image: str | Sequence[str]) -> str:
+    """Return the file or folder of an item's image: of a list of files the folder that they share."""
+    return image if isinstance(image, str) else os.path.commonpath([os.path.dirname(path) for path in image])

@@ -14,7 +14,7 @@ from monai.data import Dataset as MonaiDataset
 from nibabel.filebasedimages import ImageFileError
 from torch.utils.data import Dataset
 
-from pipeline.errors import InputError
+from pipeline.errors import exception_chain, input_error_within
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +51,12 @@ def explain(error: BaseException) -> str:
         The message; of other errors than InputError with the name of its class, and with a way out where the file is
         damaged.
     """
-    chain = [error]
-    while (link := chain[-1].__cause__ or chain[-1].__context__) is not None and link not in chain:
-        chain.append(link)
-    for link in reversed(chain):
-        if isinstance(link, InputError):
-            return str(link)
-    cause = f"{type(chain[-1]).__name__}: {chain[-1]}"
-    damaged = isinstance(chain[-1], DAMAGED_FILE_ERRORS)
+    readable = input_error_within(error)
+    if readable is not None:
+        return str(readable)
+    first = exception_chain(error)[-1]
+    cause = f"{type(first).__name__}: {first}"
+    damaged = isinstance(first, DAMAGED_FILE_ERRORS)
     return f"the file is damaged or incomplete ({cause}). Copy or export it again." if damaged else cause
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
+from pipeline.inference.study import StudyResult
 from pipeline.labels import FOREGROUND
+from pipeline.metrics.function import CardiacFunction
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ScanResult:
         reason: why it failed, else empty.
         seconds: time from reading the scan to the written mask.
         volumes_ml: volume of each structure in mL, by its key; an entry a phase.
+        study: its clinical numbers, flags and further files; None where the scan failed.
     """
 
     case_id: str
@@ -33,6 +36,7 @@ class ScanResult:
     reason: str = ""
     seconds: float = 0.0
     volumes_ml: list[dict[str, float]] = field(default_factory=list)
+    study: StudyResult | None = None
 
     @property
     def status(self) -> str:
@@ -58,15 +62,16 @@ class CohortResult:
         return tuple(scan for scan in self.scans if scan.reason)
 
     def write(self) -> None:
-        """Write ``segmentation.json``, and ``segmentation.csv`` with a row a phase, into ``output_dir``."""
+        """Write the listings into ``output_dir``.
+
+        ``segmentation.json`` has everything, ``segmentation.csv`` a row a phase, ``studies.csv`` a row a scan with its
+        clinical numbers.
+        """
         listing = {"failed": len(self.failed), "scans": [_as_dict(scan) for scan in self.scans]}
         _write(self.output_dir / "segmentation.json", json.dumps(listing, indent=2) + "\n")
         rows = [row for scan in self.scans for row in _rows(scan)]
-        table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, _columns(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        _write(self.output_dir / "segmentation.csv", table.getvalue())
+        _write(self.output_dir / "segmentation.csv", _table(_columns(), rows))
+        _write(self.output_dir / "studies.csv", _table(_STUDY_COLUMNS, [_study_row(scan) for scan in self.scans]))
 
 
 class CohortError(InputError):
@@ -86,6 +91,33 @@ class CohortError(InputError):
         )
 
 
+_CURVES = ("lv_ml", "rv_ml", "myo_ml", "phase_times_ms")
+_NUMBERS = [item.name for item in fields(CardiacFunction) if item.name not in _CURVES]
+_STUDY_COLUMNS = ["case_id", "status", "num_flags", "flags", *_NUMBERS, "repairs", "reason"]
+
+
+def _study_row(scan: ScanResult) -> dict[str, Any]:
+    row: dict[str, Any] = {"case_id": scan.case_id, "status": scan.status, "reason": scan.reason}
+    if scan.study is None:
+        return row
+    numbers = {name: _rounded(getattr(scan.study.function, name)) for name in _NUMBERS}
+    flags = "; ".join(flag.message for flag in scan.study.flags)
+    repairs = "; ".join(f"{repair.problem}: {repair.resolution}" for repair in scan.study.repairs)
+    return row | numbers | {"num_flags": len(scan.study.flags), "flags": flags, "repairs": repairs}
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def _table(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue()
+
+
 def _columns() -> list[str]:
     volumes = [f"{structure.key}_ml" for structure in FOREGROUND]
     return ["case_id", "phase", *volumes, "status", "seconds", "scan", "output", "reason"]
@@ -96,7 +128,7 @@ def _as_dict(scan: ScanResult) -> dict[str, Any]:
 
 
 def _rows(scan: ScanResult) -> list[dict[str, Any]]:
-    shared = {key: value for key, value in _as_dict(scan).items() if key != "volumes_ml"}
+    shared = {key: value for key, value in _as_dict(scan).items() if key not in ("volumes_ml", "study")}
     if not scan.volumes_ml:
         return [shared]
     return [

@@ -1,11 +1,8 @@
-"""Writes masks on the grid of the scan that they belong to, under its name."""
+"""Writes masks on the grid of the scan that they belong to."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +39,30 @@ def write_mask(path: str | Path, mask: NDArray[Any], reference_image_path: str |
     scan = load_nifti(source)
     if _without_trailing_ones(mask.shape) != _without_trailing_ones(scan.shape):
         raise InputError(f"the mask must have the shape of its scan {source}, {scan.shape}, got {mask.shape}.")
+    return save_mask(target, mask, scan)
+
+
+def save_mask(path: str | Path, mask: NDArray[Any], reference: nib.Nifti1Image) -> Path:
+    """Write a segmentation as uint8 NIfTI with the header of a reference.
+
+    Args:
+        path: see :func:`write_mask`.
+        mask: see :func:`write_mask`; as many voxels as the reference.
+        reference: image whose grid and header the mask gets.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: the mask holds something else than whole numbers from 0 to 255.
+    """
     labels = mask.astype(np.uint8)
     if not np.array_equal(labels, mask):
         raise ValueError(f"mask must hold whole numbers from 0 to 255, got values from {mask.min()} to {mask.max()}.")
-    with atomic_path(target) as partial:
-        nib.save(type(scan)(labels.reshape(scan.shape), scan.affine, _mask_header(scan.header)), partial)
-    return target
+    image = type(reference)(labels.reshape(reference.shape), reference.affine, _mask_header(reference.header))
+    with atomic_path(Path(path)) as partial:
+        nib.save(image, partial)
+    return Path(path)
 
 
 def load_nifti(path: str | Path) -> nib.Nifti1Image:
@@ -83,70 +98,3 @@ def _without_trailing_ones(shape: Sequence[int]) -> tuple[int, ...]:
     while len(kept) > 3 and kept[-1] == 1:
         kept.pop()
     return tuple(kept)
-
-
-class MaskWriter:
-    """Gives each scan's mask the scan's relative path and file name below a folder, and writes it there.
-
-    Whatever would make a mask replace a scan or another mask is refused at construction, before any work.
-
-    Args:
-        output_dir: folder of the masks; made where it is missing.
-        datalist: the scans, with ``image`` and ``case_id``. Folders in the ``case_id`` become folders below
-            ``output_dir``.
-
-    Raises:
-        InputError: a mask would replace a scan, two masks would share a file, or ``output_dir`` cannot be written.
-    """
-
-    def __init__(self, output_dir: str | Path, datalist: Sequence[Mapping[str, Any]]) -> None:
-        self.output_dir = Path(output_dir)
-        self.targets = {str(item["case_id"]): self._target(item) for item in datalist}
-        self._refuse_scans([Path(item["image"]) for item in datalist])
-        self._refuse_shared([self._target(item) for item in datalist])
-        make_writable(self.output_dir)
-
-    def __call__(self, item: Mapping[str, Any], mask: NDArray[Any]) -> Path:
-        """Write the mask of a scan, see :func:`write_mask`, and return its path."""
-        return write_mask(self.targets[str(item["case_id"])], mask, item["image"])
-
-    def _target(self, item: Mapping[str, Any]) -> Path:
-        return self.output_dir / Path(item["case_id"]).parent / Path(item["image"]).name
-
-    def _refuse_scans(self, scans: Sequence[Path]) -> None:
-        keys = {_file_key(scan) for scan in scans}
-        hit = [target for target in self.targets.values() if _file_key(target) in keys]
-        if hit:
-            raise InputError(
-                f"output_dir {self.output_dir} would replace {len(hit)} scans by their masks, such as {hit[0]}. "
-                "Choose a folder outside the data set."
-            )
-
-    def _refuse_shared(self, targets: Sequence[Path]) -> None:
-        shared = [target for target, number in Counter(targets).items() if number > 1]
-        if shared:
-            raise InputError(
-                f"{len(shared)} masks of several scans would share a file, such as {shared[0]}. Give the scans "
-                "different names, or the items of the datalist a case_id with the folder."
-            )
-
-
-def _file_key(path: Path) -> str:
-    return os.path.normcase(path.resolve())
-
-
-def make_writable(folder: Path) -> None:
-    """Make a folder and prove that a file can be written into it.
-
-    Args:
-        folder: the folder; its parents are made too.
-
-    Raises:
-        InputError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"output_dir {folder} cannot be written: {error}. Choose another.") from error

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.labels import FOREGROUND
 from pipeline.metrics.case import MEAN_MEASURES, RULES
+from pipeline.metrics.studies import agreement_scalars
 
 PHASES: tuple[str, ...] = ("ed", "es")
 
@@ -48,19 +49,20 @@ def summary_scalars(summary: Mapping[str, Any], prefix: str = "val_") -> dict[st
     """Flatten a summary to the scalars that a log or MLflow takes.
 
     Args:
-        summary: what ``summarize`` returns.
+        summary: what ``summarize`` returns; where it has an ``agreement``, what ``summarize_studies`` returns.
         prefix: put before each name.
 
     Returns:
         ``val_mean_dice``, ``val_accuracy``, ``val_dice_rv``, ``val_hd95_mm_lv``, … (means over the cases that count,
         NaN where none does), ``val_missed_rv`` and ``val_false_alarm_rv`` (numbers of cases), and for each
-        phase ``val_mean_dice_ed``, ``val_dice_rv_ed``, ….
+        phase ``val_mean_dice_ed``, ``val_dice_rv_ed``, …; ``val_agreement.lv_ef_percent.bias``, … of the agreement.
     """
     scalars = _block_scalars(summary["all"])
     for phase in PHASES:
         if phase in summary:
             of_phase = _block_scalars(summary[phase])
             scalars |= {f"{name}_{phase}": value for name, value in of_phase.items() if "dice" in name}
+    scalars |= agreement_scalars(summary.get("agreement", {}))
     return {f"{prefix}{name}": value for name, value in scalars.items()}
 
 

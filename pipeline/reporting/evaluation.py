@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: a case a row, the summary, pictures of the best, median and worst case."""
+"""The files that an evaluation leaves: a case a row, a study a row, the summary, pictures of chosen cases."""
 
 from __future__ import annotations
 
@@ -16,22 +16,32 @@ from pipeline.files import atomic_path
 from pipeline.labels import FOREGROUND
 from pipeline.metrics import SegmentationMetrics, summarize
 from pipeline.metrics.segmentation import case_items
+from pipeline.metrics.studies import pair_studies, summarize_studies
+from pipeline.reporting.agreement import write_studies
 from pipeline.reporting.cases import KeptCase
 from pipeline.reporting.overlay import as_displayed, save_overlay
 
 
 class EvaluationReport:
-    """Write ``metrics.csv``, ``summary.json`` and ``overlays/*.png`` when an evaluation completes.
+    """Write ``metrics.csv``, ``volumes.csv``, ``summary.json`` and ``overlays/*.png`` when an evaluation completes.
 
     A handler for ``val_handlers`` of MONAI's ``SupervisedEvaluator``. The masks of each case are kept compressed until
     the end (about 15 kB a case), the scans of the chosen cases are then read again. With ``torch.distributed`` only
     rank 0 writes.
+
+    Where patients have an ED and an ES case with labels, ``volumes.csv`` lists EDV, ESV, SV, EF and LV mass of each
+    study by prediction and by label, and the summary has an ``agreement`` section; else there is no such file.
 
     Args:
         output_dir: folder of the files; made if missing.
         metric: the metric of the same evaluator, whose rows are written.
         overlays: also draw the best, median and worst case by ``mean_dice``. Needs the items' ``image`` to be a
             MetaTensor that names its file, and ``pred`` and ``label`` on the grid of that file.
+
+    Attributes:
+        artifacts: the files written by the last evaluation.
+        summary: what ``summary.json`` holds.
+        studies: what ``volumes.csv`` holds, as ``pipeline.metrics.studies.pair_studies`` returns it.
     """
 
     def __init__(self, output_dir: str | Path, metric: SegmentationMetrics, overlays: bool = True) -> None:
@@ -40,6 +50,7 @@ class EvaluationReport:
         self.overlays = overlays
         self.artifacts: list[Path] = []
         self.summary: dict[str, Any] = {}
+        self.studies: list[dict[str, Any]] = []
         self._kept: dict[str, KeptCase] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -50,7 +61,7 @@ class EvaluationReport:
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._keep)
 
     def _start(self, _engine: Engine) -> None:
-        self.artifacts, self.summary, self._kept = [], {}, {}
+        self.artifacts, self.summary, self.studies, self._kept = [], {}, [], {}
 
     def _keep(self, engine: Engine) -> None:
         for item in case_items(engine.state.batch, engine.state.output):
@@ -59,13 +70,16 @@ class EvaluationReport:
 
     def _write(self, _engine: Engine) -> None:
         rows = self.metric.rows
-        self.summary = summarize(rows)
+        self.summary, self.studies = summarize(rows), pair_studies(rows)
+        agreement = summarize_studies(self.studies)
+        if agreement:
+            self.summary["agreement"] = agreement
         chosen = choose_cases(rows) if self.overlays else {}
         kept = _gather({row["case_id"]: self._kept.get(row["case_id"]) for row in chosen.values()})
         self._kept = {}
         if not _is_first_rank():
             return
-        self.artifacts = [self._write_rows(rows), self._write_summary()]
+        self.artifacts = [self._write_rows(rows), *self._write_studies(), self._write_summary()]
         for rank, row in chosen.items():
             self.artifacts.append(self._write_overlay(rank, row, kept[row["case_id"]]))
 
@@ -74,6 +88,13 @@ class EvaluationReport:
         with atomic_path(path) as partial:
             pd.DataFrame(rows).to_csv(partial, index=False, encoding="utf-8")
         return path
+
+    def _write_studies(self) -> list[Path]:
+        path = self.output_dir / "volumes.csv"
+        if "agreement" not in self.summary:
+            path.unlink(missing_ok=True)  # of an earlier evaluation in this folder
+            return []
+        return [write_studies(path, self.studies)]
 
     def _write_summary(self) -> Path:
         path = self.output_dir / "summary.json"

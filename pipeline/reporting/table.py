@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.labels import FOREGROUND
 from pipeline.metrics.summary import PHASES
+from pipeline.reporting.agreement import format_agreement
 
 _HEADER = ("structure", "phase", "cases", "Dice", "sd", "IoU", "HD95 mm", "ASSD mm", "missed", "false alarms")
 _LEFT_ALIGNED = 2
@@ -14,11 +15,11 @@ _NOTHING = "-"
 
 
 def format_summary(summary: Mapping[str, Any]) -> str:
-    """Lay out a summary: a line a structure and phase, then the means over the structures.
+    """Lay out a summary: a line a structure and phase, the means over the structures, the agreement of the studies.
 
     Args:
-        summary: what ``pipeline.metrics.summarize`` returns. Distances that were not measured, and figures that no
-            case counts for, show as ``-``.
+        summary: what ``pipeline.metrics.summarize`` returns, with an ``agreement`` (``summarize_studies``) or without.
+            Distances that were not measured, and figures that no case counts for, show as ``-``.
 
     Returns:
         Lines of plain ASCII, joined by line breaks, without one at the end. ``cases`` are those that count.
@@ -29,7 +30,8 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     widths = [max(len(row[column]) for row in (_HEADER, *rows, *means)) for column in range(len(_HEADER))]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     body = [_line(row, widths) for row in rows] + [rule] + [_line(row, widths) for row in means]
-    return "\n".join([_line(_HEADER, widths), rule, *body])
+    table = "\n".join([_line(_HEADER, widths), rule, *body])
+    return f"{table}\n\n{format_agreement(summary['agreement'])}" if summary.get("agreement") else table
 
 
 def _structure_row(block: Mapping[str, Any], key: str, phase: str) -> tuple[str, ...]:

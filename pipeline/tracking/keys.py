@@ -34,7 +34,11 @@ def record_key(name: str) -> str:
 
 
 def cut(value: str, length: int) -> str:
-    """Return the text, shortened to ``length`` characters and marked by an ellipsis where it is longer."""
+    """Return the text, shortened to ``length`` characters and marked by an ellipsis where it is longer.
+
+    NUL characters, which PostgreSQL refuses, are left out.
+    """
+    value = value.replace("\x00", "")
     return value if len(value) <= length else value[: length - 1] + "…"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -26,12 +27,13 @@ def describe_environment() -> dict[str, Any]:
 
     Returns:
         ``command`` (as it was typed, without passwords), ``working_directory``, ``git`` (see ``git_state``),
-        ``packages`` (name: version), ``python``, ``platform``, ``device``, ``num_cpus``.
+        ``code_digest``, ``packages`` (name: version), ``python``, ``platform``, ``device``, ``num_cpus``.
     """
     return {
         "command": hide_credentials(shlex.join(sys.orig_argv)),
         "working_directory": str(Path.cwd()),
         "git": git_state(),
+        "code_digest": code_digest(),
         "packages": {"pipeline": __version__, **_package_versions()},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -48,16 +50,31 @@ def environment_tags(environment: dict[str, Any]) -> dict[str, str]:
 
     Returns:
         ``git.commit``, ``git.dirty``, ``git.of`` (where known), ``version.torch``, …, ``python``, ``platform``,
-        ``device``, and what MLflow's own columns show (user, source, commit).
+        ``device``, ``code_digest``, and what MLflow's own columns show (user, source, commit).
     """
     tags = {f"version.{name}": str(version) for name, version in environment["packages"].items()}
-    tags |= {key: str(environment[key]) for key in ("python", "platform", "device")}
+    tags |= {key: str(environment[key]) for key in ("python", "platform", "device", "code_digest")}
     tags |= {"mlflow.user": _user(), "mlflow.source.name": "pipeline", "mlflow.source.type": "LOCAL"}
     git = environment["git"]
     if git:
         tags |= {f"git.{key}": str(value).lower() for key, value in git.items()}
         tags["mlflow.source.git.commit"] = git["commit"]
     return tags
+
+
+def code_digest(package: Path | None = None) -> str:
+    """Return the SHA-256 over all Python files of the package: equal digests, equal code, whatever git says.
+
+    Args:
+        package: folder of the package; default: where this one lies.
+    """
+    package = package or Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py"), key=lambda file: file.relative_to(package).parts):
+        # Git may write other line ends on another system
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{file.relative_to(package).as_posix()}:{len(content)}:".encode() + content)
+    return digest.hexdigest()
 
 
 def git_state(package: Path | None = None, working_directory: Path | None = None) -> dict[str, Any]:

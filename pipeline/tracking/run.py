@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import yaml
 
 from pipeline.tracking.keys import MAX_PARAM_LENGTH, MAX_TAG_LENGTH, cut, hide_credentials, record_key
-from pipeline.tracking.outbox import Outbox
+from pipeline.tracking.outbox import Outbox, Recorded
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ERROR_TAG = "error"
+PARENT_TAG = "mlflow.parentRunId"
 UNSENT_NAME = "unsent_metrics.json"
 MAX_PER_REQUEST = 100
 """Parameters or tags in one request: MLflow's limit."""
@@ -59,6 +60,15 @@ class Run:
     def log_dict(self, data: Mapping[str, Any], artifact_file: str) -> None:
         """Record plain values as a YAML or JSON file, by the suffix of ``artifact_file``."""
 
+    def adopt(self, run_id: str, tags: Mapping[str, str] | None = None, status: str = "") -> None:
+        """Make another run a child of this one, under which MLflow's page shows it.
+
+        Args:
+            run_id: id of the child.
+            tags: more of its tags.
+            status: what it ends with, where its own process was not given the time to say so.
+        """
+
     def flush(self) -> bool:
         """Send what is kept. Returns whether nothing is left."""
         return True
@@ -71,7 +81,7 @@ class MlflowRun(Run):
         client: client of the store.
         run_id: id of the run, which exists.
         name: name of the run.
-        output_dir: where ``unsent_metrics.json`` is written if the server has not come back by the end.
+        output_dir: where ``unsent_metrics.json`` lies while the server has not taken all.
         params: parameters that the run already has (resume).
     """
 
@@ -86,11 +96,10 @@ class MlflowRun(Run):
         self.id = run_id
         self.name = name
         self._client = client
-        self._outbox = Outbox(client, run_id)
         self._unsent = Path(output_dir) / UNSENT_NAME
+        self._outbox = Outbox(client, run_id, self._unsent)
         self._params = dict(params or {})
         self._changed: dict[str, str] = {}
-        self._restored = False
 
     def log_metrics(self, metrics: Mapping[str, SupportsFloat], step: int = 0) -> None:
         """See ``Run``."""
@@ -157,13 +166,26 @@ class MlflowRun(Run):
             text = json.dumps(data, indent=2, ensure_ascii=False)
         self.log_text(hide_credentials(text), artifact_file)
 
+    def adopt(self, run_id: str, tags: Mapping[str, str] | None = None, status: str = "") -> None:
+        """See ``Run``."""
+        for key, value in {PARENT_TAG: self.id, **(tags or {})}.items():
+            self._outbox.add(f"{key} of {run_id}", partial(self._client.set_tag, run_id, key, value))
+        if status:
+            self._outbox.add(f"status of {run_id}", partial(self._client.set_terminated, run_id, status))
+        self.flush()
+
     def flush(self) -> bool:
         """See ``Run``."""
         return self._outbox.flush()
 
-    def resume(self) -> None:
-        """Take back what the interrupted process could not send."""
-        self._restored = self._outbox.restore(self._unsent)
+    def resume(self, recorded: Mapping[str, Recorded]) -> None:
+        """Go on from what the store has of this run, and take back what the interrupted process could not send.
+
+        Args:
+            recorded: the latest value of each metric.
+        """
+        self._outbox.note_recorded(recorded)
+        self._outbox.restore(self._unsent)
 
     def close(self, status: str, error: str = "") -> None:
         """Send everything, the status last; write to ``unsent_metrics.json`` what the server does not take.
@@ -174,11 +196,10 @@ class MlflowRun(Run):
         """
         if error:
             self._add_tags({ERROR_TAG: hide_credentials(error)})
-        self._outbox.add(f"status {status}", lambda: self._client.set_terminated(self.id, status))
+        send = partial(self._client.set_terminated, self.id, status, self._outbox.now_ms())
+        self._outbox.add(f"status {status}", send)
         if not self._outbox.flush(at_once=True):
             self._save_unsent()
-        elif self._restored:
-            self._unsent.unlink(missing_ok=True)
 
     def _save_unsent(self) -> None:
         try:

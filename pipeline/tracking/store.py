@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pipeline import __version__
 from pipeline.errors import InputError
 from pipeline.tracking.keys import hide_credentials
 
@@ -152,6 +153,26 @@ def ensure_experiment(client: MlflowClient, uri: str, name: str) -> str:
             "or choose another name with --experiment_name."
         )
     return str(experiment.experiment_id)
+
+
+def require_write_access(client: MlflowClient, uri: str, experiment_id: str) -> None:
+    """Write to an experiment once: a user may have leave to read only, a disk may be full, a database read-only.
+
+    What is written is the tag ``pipeline.version``. A SQLite file has been tried by ``open_store``.
+
+    Raises:
+        InputError: the store refuses.
+    """
+    if sqlite_file(uri) is not None:
+        return
+    try:
+        client.set_experiment_tag(experiment_id, "pipeline.version", __version__)
+    except Exception as error:  # see open_store
+        reason = hide_credentials(str(error).strip().partition("\n")[0])
+        raise InputError(
+            f"The MLflow store {hide_credentials(uri)} cannot be written ({reason}). Ask its keeper for leave to edit "
+            "the experiment, or choose another with --experiment_name or --tracking_uri."
+        ) from error
 
 
 def _create_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:

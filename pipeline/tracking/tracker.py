@@ -12,21 +12,30 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, input_error_within
 from pipeline.flags import as_flag
 from pipeline.tracking.interruption import Sigterm, Terminated, sigterm_raises
 from pipeline.tracking.keys import hide_credentials
 from pipeline.tracking.liveness import PROCESS_TAG, check_not_alive, process_mark
+from pipeline.tracking.outbox import Recorded
 from pipeline.tracking.provenance import describe_environment, environment_tags
-from pipeline.tracking.run import ERROR_TAG, MlflowRun, Run
-from pipeline.tracking.store import ensure_experiment, open_store, resolve_tracking_uri, ui_command
-from pipeline.tracking.system_metrics import record_system_metrics
+from pipeline.tracking.run import ERROR_TAG, PARENT_TAG, MlflowRun, Run
+from pipeline.tracking.store import (
+    ensure_experiment,
+    open_store,
+    require_write_access,
+    resolve_tracking_uri,
+    ui_command,
+)
+from pipeline.tracking.system_metrics import PREFIX, record_system_metrics
 
 if TYPE_CHECKING:
     import mlflow.entities
     from mlflow import MlflowClient
 
 DEFAULT_EXPERIMENT = "cardiac_sax_segmentation"
+PARENT_VARIABLE = "PIPELINE_PARENT_RUN_ID"
+"""Environment variable with the run that new runs are children of: set by what starts trainings."""
 
 
 class RunTracker:
@@ -70,15 +79,17 @@ class RunTracker:
         self.tracking_uri = resolve_tracking_uri(tracking_uri) if self.enabled else ""
         self.run: Run | None = None
         self._store: tuple[MlflowClient, str] | None = None
+        self._next_sample = 0
 
     def check(self) -> None:
         """Open the store and the experiment now, so that trouble with them shows before anything is computed.
 
         Raises:
-            InputError: see ``open_store`` and ``ensure_experiment``.
+            InputError: see ``open_store``, ``ensure_experiment`` and ``require_write_access``.
         """
         if self._records():
-            self._open_store()
+            client, experiment_id = self._open_store()
+            require_write_access(client, self.tracking_uri, experiment_id)
 
     @contextmanager
     def start(
@@ -112,7 +123,7 @@ class RunTracker:
             self.run = self._open_run(job, run_id) if self._records() else Run()
             try:
                 self._describe(self.run, job, params or {}, tags or {}, resumed=bool(run_id))
-                with self._monitored(self.run, resume=bool(run_id)):
+                with self._monitored(self.run):
                     yield self.run
             except BaseException as error:
                 self._end(sigterm, error)
@@ -150,7 +161,9 @@ class RunTracker:
         if not run.id:
             return
         environment = describe_environment()
-        run.set_tags({"job": job, **environment_tags(environment), PROCESS_TAG: process_mark(), **tags})
+        parent = os.environ.get(PARENT_VARIABLE, "")
+        family = {PARENT_TAG: parent} if parent else {}
+        run.set_tags({"job": job, **environment_tags(environment), PROCESS_TAG: process_mark(), **family, **tags})
         run.log_params(params)
         suffix = time.strftime("_%Y%m%d-%H%M%S") if resumed else ""
         run.log_dict(environment, f"environment{suffix}.json")
@@ -158,6 +171,7 @@ class RunTracker:
     def _create(self, client: MlflowClient, experiment_id: str, job: str) -> MlflowRun:
         name = self.run_name or f"{job}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         info = client.create_run(experiment_id, run_name=name).info
+        self._next_sample = 0
         return MlflowRun(client, info.run_id, name, self.output_dir)
 
     def _resume(self, client: MlflowClient, run_id: str) -> MlflowRun:
@@ -168,7 +182,9 @@ class RunTracker:
             client.delete_tag(run_id, ERROR_TAG)
         client.update_run(run_id, status="RUNNING")
         run = MlflowRun(client, run_id, found.info.run_name or run_id, self.output_dir, params=found.data.params)
-        run.resume()
+        recorded = _latest(found)
+        self._next_sample = 1 + max((item.step for key, item in recorded.items() if key.startswith(PREFIX)), default=-1)
+        run.resume(recorded)
         return run
 
     def _find(self, client: MlflowClient, run_id: str) -> mlflow.entities.Run:
@@ -192,10 +208,10 @@ class RunTracker:
         return found
 
     @contextmanager
-    def _monitored(self, run: Run, *, resume: bool) -> Iterator[None]:
+    def _monitored(self, run: Run) -> Iterator[None]:
         with ExitStack() as stack:
             if run.id and self.system_metrics:
-                stack.enter_context(record_system_metrics(self.tracking_uri, run.id, resume=resume))
+                stack.enter_context(record_system_metrics(run, self.tracking_uri, self._next_sample))
             yield
 
     def _end(self, sigterm: Sigterm, error: BaseException | None) -> None:
@@ -218,16 +234,18 @@ def _outcome(error: BaseException | None, *, killed: bool) -> tuple[str, str]:
 
 def _message(error: BaseException) -> str:
     """What a user can act on: the InputError that MONAI has wrapped, else the exception that began it."""
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
-        chain.append(inner)
-    for link in reversed(chain):
-        if isinstance(link, InputError):
-            return str(link)
+    readable = input_error_within(error)
+    if readable is not None:
+        return str(readable)
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     return f"{type(cause).__name__}: {cause}"
+
+
+def _latest(run: mlflow.entities.Run) -> dict[str, Recorded]:
+    # the only public way to the steps that costs one request and not one a metric
+    return {item.key: Recorded(item.step, item.timestamp) for item in run.data.to_proto().metrics}
 
 
 def _is_first_process() -> bool:

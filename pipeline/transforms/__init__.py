@@ -4,6 +4,7 @@
 """
 
 from pipeline.transforms.check_image import CheckImage, CheckImaged, CheckSameGridd
+from pipeline.transforms.drawn import CropToDrawn, CropToDrawnd, KeepDrawn, KeepDrawnd
 from pipeline.transforms.largest_component import KeepLargestComponent, KeepLargestComponentd
 from pipeline.transforms.load_volume import LoadVolume, LoadVolumed
 from pipeline.transforms.map_labels import MapLabels, MapLabelsd
@@ -16,8 +17,12 @@ __all__ = [
     "CheckImage",
     "CheckImaged",
     "CheckSameGridd",
+    "CropToDrawn",
+    "CropToDrawnd",
     "EnsureVolume",
     "EnsureVolumed",
+    "KeepDrawn",
+    "KeepDrawnd",
     "KeepLargestComponent",
     "KeepLargestComponentd",
     "LoadVolume",

@@ -1,10 +1,11 @@
-"""Reads an image file, and names it where it cannot be read."""
+"""Reads an image file or a DICOM study, and names it where it cannot be read."""
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from monai.config import KeysCollection
@@ -13,31 +14,43 @@ from monai.transforms import LoadImage, MapTransform, Transform
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from pipeline.data.layout import image_suffix
 from pipeline.errors import InputError
 
 _READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 
+Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
 
 class LoadVolume(Transform):
-    """MONAI's ``LoadImage`` for files that may be damaged: its errors name no file, or bury it among its readers."""
+    """MONAI's ``LoadImage`` for files that may be damaged: its errors name no file, or bury it among its readers.
+
+    Folders, lists of files, and files that are not NIfTI or PNG are read as DICOM, by ``CineDicomReader``.
+    """
 
     def __init__(self) -> None:
         self.loader = LoadImage(image_only=True)
 
-    def __call__(self, path: str | os.PathLike[str]) -> MetaTensor:
-        """Read one file.
+    def __call__(self, path: Source, series: str = "") -> MetaTensor:
+        """Read one scan.
 
         Args:
-            path: a file that MONAI has a reader for: NIfTI, PNG.
+            path: a file (NIfTI, PNG, multi-frame DICOM), the folder of a DICOM study, or the list of its files.
+            series: Series Instance UID or Series Number of the cine in a DICOM study; empty to choose it.
 
         Returns:
-            The voxels, ``(X, Y)``, ``(X, Y, Z)`` or ``(X, Y, Z, phases)``, with the file's affine and name.
+            The voxels, ``(X, Y)``, ``(X, Y, Z)`` or ``(X, Y, Z, phases)``, float32, with affine (RAS) and name.
 
         Raises:
-            InputError: there is no such file, or it is damaged, cut off or of another kind.
+            InputError: there is no such file, it is damaged, cut off or of another kind; or a DICOM study has no cine
+                that can be read.
         """
+        if not isinstance(path, (str, os.PathLike)) or os.path.isdir(path):
+            return self._load_dicom(path, series)
         if not os.path.isfile(path):
             raise InputError(f"{path} does not exist. Restore the file, or take the case out.")
+        if not image_suffix(Path(path)) and _is_dicom(path):
+            return self._load_dicom(path, series)
         try:
             image: MetaTensor = self.loader(path)
         except _READ_ERRORS as error:
@@ -47,6 +60,20 @@ class LoadVolume(Transform):
             ) from error
         return image
 
+    def _load_dicom(self, source: Source, series: str) -> MetaTensor:
+        # pydicom is not needed to read NIfTI
+        from pipeline.data.dicom.reader import CineDicomReader
+
+        image: MetaTensor = self.loader(source, reader=CineDicomReader(series))
+        return image
+
+
+def _is_dicom(path: str | os.PathLike[str]) -> bool:
+    from pipeline.data.dicom.headers import read_headers
+
+    found = read_headers([path])
+    return bool(found.frames or found.bad)
+
 
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines()
@@ -54,20 +81,22 @@ def _reason(error: Exception) -> str:
 
 
 class LoadVolumed(MapTransform):
-    """Dictionary form of :class:`LoadVolume`.
+    """Dictionary form of :class:`LoadVolume`; an item's ``series`` says which DICOM series to read.
 
     Args:
         keys: keys of the paths, which become images.
         allow_missing_keys: do not raise where a key is missing.
+        series: Series Instance UID or Series Number of the cine in DICOM studies whose item has no ``series``.
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, series: str | int = "") -> None:
         super().__init__(keys, allow_missing_keys)
         self.load = LoadVolume()
+        self.series = str(series)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read each file of the item."""
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.load(d[key])
+            d[key] = self.load(d[key], str(d.get("series") or self.series))
         return d

@@ -84,6 +84,20 @@ def resolved_config(parser: ConfigParser) -> dict[str, Any]:
     return {key: _resolve(value, copy, ()) for key, value in copy.get().items() if key != META_KEY}
 
 
+def written_config(parser: ConfigParser) -> dict[str, str]:
+    """Flatten a configuration as it is written: references stay, so that each setting is there once.
+
+    Args:
+        parser: parser of a bundle; it is not changed, and nothing is instantiated.
+
+    Returns:
+        As ``config_params``.
+    """
+    copy = ConfigParser({key: _plain(value) for key, value in parser.get().items() if key != META_KEY}, globals=False)
+    copy.resolve_macro_and_relative_ids()
+    return config_params({key: value for key, value in copy.get().items() if key != META_KEY})
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -20,6 +20,8 @@ from pipeline.workflows.config import META_KEY, TARGET_KEY, current_files
 
 ENTRY_POINTS = frozenset({"imports", "run", "initialize", "finalize", "training", "evaluating"})
 TRAINING_SECTION = "train"
+RERUN_KEY = "_rerun_of_"
+"""Id that marks a recorded configuration: every reference to a plain value was replaced by it, so many ids seem unused."""
 MISSPELT_RATIO = 0.85
 """Similarity (difflib) from which an id that nothing uses is taken for a misspelt one: ``max_epoch`` has 0.95."""
 # what `--tracking mlflow` of monai.bundle adds
@@ -49,7 +51,8 @@ def check_overrides(parser: ConfigParser, entry_points: Sequence[str] = ()) -> N
     """
     config = {key: value for key, value in parser.get().items() if key != META_KEY}
     refused = _unknown_arguments(config, parser)
-    problems = [*_unused_ids(config, entry_points, set(refused)), *refused.values()]
+    unused = [] if RERUN_KEY in config else _unused_ids(config, entry_points, set(refused))
+    problems = [*unused, *refused.values()]
     if problems:
         problems.append(
             "Settings are the ids of the configuration files; a nested one is written with '#', "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from monai.engines import SupervisedEvaluator
@@ -10,6 +12,7 @@ from monai.engines import SupervisedEvaluator
 from pipeline.flags import as_flag
 from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.results import CohortError, CohortResult
+from pipeline.inference.study import StudyOptions
 from pipeline.tracking import RunTracker
 from pipeline.tracking.run import Run
 from pipeline.workflows.config import current_parser
@@ -19,7 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 def run_inference(
-    evaluator: SupervisedEvaluator, output_dir: str | Path, tracker: RunTracker, overlays: bool | str = False
+    evaluator: SupervisedEvaluator,
+    output_dir: str | Path,
+    tracker: RunTracker,
+    overlays: bool | str = False,
+    options: StudyOptions | None = None,
+    ckpt_path: str | Path = "",
 ) -> CohortResult:
     """Segment all scans of the evaluator's data loader, as one MLflow run.
 
@@ -30,6 +38,8 @@ def run_inference(
         output_dir: folder of the masks.
         tracker: of the MLflow run.
         overlays: whether to draw a picture of each scan.
+        options: what is written beside the masks.
+        ckpt_path: file of the weights, whose checksum the reports give.
 
     Returns:
         What became of each scan.
@@ -39,15 +49,23 @@ def run_inference(
     """
     params, _ = run_params(current_parser())
     draw = as_flag("overlays", overlays)
+    options = replace(options or StudyOptions(), provenance=_provenance(ckpt_path))
     with tracker.start("inference", params=params) as run:
         try:
-            result = segment_cohort(evaluator, output_dir, overlays=draw)
+            result = segment_cohort(evaluator, output_dir, overlays=draw, options=options)
         except CohortError as error:
             _record(run, error.result)
             raise
         _record(run, result)
     logger.info("Segmented %d scans: masks are in %s.", len(result.scans), result.output_dir)
     return result
+
+
+def _provenance(ckpt_path: str | Path) -> dict[str, str]:
+    path = Path(ckpt_path)
+    if not path.is_file():
+        return {}
+    return {"weights": path.name, "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def _record(run: Run, result: CohortResult) -> None:

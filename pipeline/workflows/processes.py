@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -16,11 +18,27 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.errors import InputError
 from pipeline.workflows.device import place
 
+LOST_AFTER = timedelta(minutes=15)
+"""Longer than one process may keep the others waiting, as for a slow disk while it fills its cache."""
+# what gloo and NCCL say when the other end of a connection is gone
+_LOST = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "Timed out waiting",
+    "remote process exited",
+    "collective operation timeout",
+)
 
-def start_processes() -> None:
+
+def start_processes(device: torch.device | str) -> None:
     """Join the processes that ``torchrun`` started: NCCL between GPUs, gloo between CPUs.
 
-    Only the first of them goes on logging what is no warning.
+    Only the first of them goes on logging what is no warning. Where another machine goes away without a word, the
+    others wait for it at most ``LOST_AFTER``; a process that dies is noticed at once.
+
+    Args:
+        device: of this process, see ``rank_device``.
 
     Raises:
         InputError: the program was not started by ``torchrun``.
@@ -31,7 +49,8 @@ def start_processes() -> None:
             "run …`, or leave it out of --config_file."
         )
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=LOST_AFTER)
     if not is_first_process():
         logging.getLogger().setLevel(logging.WARNING)
 
@@ -43,10 +62,19 @@ def end_processes() -> None:
 
 
 def rank_device() -> torch.device:
-    """Return the device of this process of ``torchrun``: its own GPU, or the CPU."""
+    """Return the device of this process of ``torchrun``: its own GPU, or the CPU where there is no GPU at all.
+
+    Raises:
+        InputError: more processes than GPUs.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}")
+    rank, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if rank >= gpus:
+        raise InputError(
+            f"--nproc_per_node must be at most {gpus}, the number of GPUs that are there, got {rank + 1} or more."
+        )
+    device = torch.device(f"cuda:{rank}")
     torch.cuda.set_device(device)
     return device
 
@@ -91,3 +119,22 @@ def wait_for_all() -> None:
     """Go on once all processes have come here; at once where there is only one."""
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
+
+
+@contextmanager
+def lost_process_explained() -> Iterator[None]:
+    """Say in plain words that another process of the training has ended: libraries speak of sockets then.
+
+    Raises:
+        InputError: in place of the error of gloo or NCCL.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not (dist.is_available() and dist.is_initialized() and any(words in str(error) for words in _LOST)):
+            raise
+        raise InputError(
+            f"process {dist.get_rank()} of {dist.get_world_size()} has lost another process of this training, which "
+            "has died or was killed: its own message stands above or in the log of its machine. Start all of them "
+            f"again with --resume true to go on from the last whole epoch. ({str(error).strip().splitlines()[0]})"
+        ) from error

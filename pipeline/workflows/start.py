@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, exception_chain, input_error_within
 from pipeline.tracking import RunTracker
 from pipeline.workflows.config import current_parser
 from pipeline.workflows.guard import check_overrides
@@ -122,22 +122,8 @@ def readable_error_within(error: BaseException | None) -> Exception | None:
     found = input_error_within(error)
     if found is not None:
         return found
-    innermost = None
-    while error is not None:
-        if isinstance(error, ValueError) and _is_raised_here(error):
-            innermost = error
-        error = error.__cause__ or error.__context__
-    return innermost
-
-
-def input_error_within(error: BaseException | None) -> InputError | None:
-    """Return the innermost ``InputError`` among an exception and its causes, if there is one."""
-    found = None
-    while error is not None:
-        if isinstance(error, InputError):
-            found = error
-        error = error.__cause__ or error.__context__
-    return found
+    own = [link for link in exception_chain(error) if isinstance(link, ValueError) and _is_raised_here(link)]
+    return own[-1] if own else None
 
 
 def _is_raised_here(error: BaseException) -> bool:

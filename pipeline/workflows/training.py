@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 
 from pipeline.data import Split
 from pipeline.flags import as_flag
 from pipeline.handlers import EarlyStop, TrainingCheckpoint, load_weights
+from pipeline.handlers.history import HISTORY_FILE, ValidationHistory
 from pipeline.reporting import EvaluationReport
 from pipeline.reporting.table import format_summary
-from pipeline.tracking import RunTracker, log_evaluation
+from pipeline.tracking import Run, RunTracker, log_evaluation
 from pipeline.workflows.config import current_parser
-from pipeline.workflows.processes import is_first_process, wait_for_all
+from pipeline.workflows.folder_lock import sole_user
+from pipeline.workflows.processes import is_first_process, lost_process_explained, wait_for_all
 from pipeline.workflows.record import SPLIT_FILE, record_inputs, run_params
+from pipeline.workflows.training_record import TrainingRecord
 
 logger = logging.getLogger(__name__)
+
+AUTO = "auto"
 
 
 def run_training(
@@ -32,6 +40,9 @@ def run_training(
 ) -> None:
     """Train, then evaluate the best weights case by case, as one MLflow run.
 
+    ``training.json`` in the folder of the report says what is trained there and whether it is finished,
+    ``validation.jsonl`` what each validation found.
+
     Args:
         trainer: with its handlers; ``checkpoint`` among them.
         evaluator: of the validation, run by a handler of the trainer.
@@ -40,31 +51,61 @@ def run_training(
         report: writes metrics, summary and pictures of the final evaluation.
         tracker: of the MLflow run.
         split: of the training; written into the run, and beside the report.
-        resume: whether to go on from the last whole epoch.
+        resume: whether to go on from the last whole epoch; ``"auto"``: where there is one.
 
     Raises:
-        InputError: nothing to resume, or a checkpoint of another training.
+        InputError: nothing to resume, a checkpoint of another training, or another process trains in this folder.
     """
-    early_stop.watch(evaluator, trainer)
-    if as_flag("resume", resume):
-        checkpoint.resume(trainer)
-    else:
-        checkpoint.set_aside()
-    params, config = run_params(current_parser())
-    with tracker.start("training", params=params, run_id=checkpoint.run_id) as run:
-        checkpoint.run_id = run.id or None
-        if is_first_process():
-            split.to_json(Path(report.output_dir) / SPLIT_FILE)
-        record_inputs(run, config, split)
-        if trainer.state.epoch < trainer.state.max_epochs and not early_stop.reached:
-            trainer.run()
-        early_stop.release(evaluator)
-        wait_for_all()  # for the first process to have written the best weights
-        run.log_artifact(checkpoint.best_path, "models")
-        load_weights(evaluator.network, checkpoint.best_path)
-        report.attach(evaluator)
-        evaluator.run(global_epoch=evaluator.state.best_metric_epoch)
-        log_evaluation(run, report.artifacts, report.summary, prefix="best_", step=evaluator.state.best_metric_epoch)
+    folder = Path(report.output_dir)
+    with sole_user(folder) if is_first_process() else nullcontext():
+        early_stop.watch(evaluator, trainer)
+        _begin(trainer, checkpoint, folder, resume)
+        params, config = run_params(current_parser())
+        with tracker.start("training", params=params, run_id=checkpoint.run_id) as run, lost_process_explained():
+            checkpoint.run_id = run.id or None
+            record = _record_start(run, config, split, folder)
+            _train(trainer, evaluator, early_stop, ValidationHistory(folder / HISTORY_FILE))
+            run.log_artifact(checkpoint.best_path, "models")
+            load_weights(evaluator.network, checkpoint.best_path)
+            report.attach(evaluator)
+            best_epoch = evaluator.state.best_metric_epoch
+            evaluator.run(global_epoch=best_epoch)
+            log_evaluation(run, report.artifacts, report.summary, prefix="best_", step=best_epoch)
+            if is_first_process():
+                replace(record, finished=True).save(folder)
     if report.summary:
         logger.info("Best weights, each case on its own grid:\n%s", format_summary(report.summary))
         logger.info("Written to %s. Compare the runs: %s", report.output_dir, tracker.ui_command() or "tracking is off")
+
+
+def _begin(trainer: SupervisedTrainer, checkpoint: TrainingCheckpoint, folder: Path, resume: bool | str) -> None:
+    automatic = str(resume).lower() == AUTO
+    if checkpoint.last_path.exists() if automatic else as_flag("resume", resume):
+        checkpoint.resume(trainer)
+        return
+    checkpoint.set_aside()
+    # one that ended within its first epoch has left no more than its run
+    record = TrainingRecord.load(folder) if automatic and is_first_process() else None
+    checkpoint.run_id = record.run_id if record and not record.finished else None
+
+
+def _record_start(run: Run, config: dict[str, Any], split: Split, folder: Path) -> TrainingRecord:
+    record = TrainingRecord.describe(current_parser(), split, run.id)
+    if is_first_process():
+        split.to_json(folder / SPLIT_FILE)
+        record.save(folder)
+    record_inputs(run, config, split)
+    return record
+
+
+def _train(
+    trainer: SupervisedTrainer, evaluator: SupervisedEvaluator, early_stop: EarlyStop, history: ValidationHistory
+) -> None:
+    if is_first_process():
+        history.start(trainer, evaluator)
+    if trainer.state.epoch < trainer.state.max_epochs and not early_stop.reached:
+        trainer.run()
+    early_stop.release(evaluator)
+    if is_first_process():
+        history.stop(evaluator)
+    wait_for_all()  # for the first process to have written the best weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -47,3 +48,28 @@ class HangAt(DisturbAt):
     def disturb(self) -> None:
         self.path.touch()
         time.sleep(600)
+
+
+class WaitAt(DisturbAt):
+    """Writes a file and waits for another beside it, with the suffix ``.go``; not at all where that is there."""
+
+    def __init__(self, iteration: int, path: str) -> None:
+        super().__init__(iteration)
+        self.path = Path(path)
+
+    def disturb(self) -> None:
+        self.path.touch()
+        while not self.path.with_suffix(".go").exists():
+            time.sleep(0.05)
+
+
+class DieAt(DisturbAt):
+    """Kills its process, as a machine out of memory does, where that has a certain rank."""
+
+    def __init__(self, iteration: int, rank: int) -> None:
+        super().__init__(iteration)
+        self.rank = rank
+
+    def disturb(self) -> None:
+        if int(os.environ.get("RANK", 0)) == self.rank:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -21,7 +21,7 @@ from mlflow.entities import Run
 
 from pipeline.errors import InputError
 from pipeline.networks import ASPPNet
-from pipeline.workflows.start import input_error_within
+from pipeline.errors import input_error_within
 
 pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file")
 

@@ -15,13 +15,15 @@ from monai.bundle import ConfigParser, create_workflow
 
 import pipeline
 from pipeline.labels import Structure
+from pipeline.workflows.search_space import SweepFile
 
 pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file")
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 CONFIGS = REPOSITORY / "bundles" / "cardiac_sax_segmentation" / "configs"
-OVERLAYS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+SWEEPS = sorted((REPOSITORY / "configs" / "sweeps").glob("*.yaml"))
+OVERLAYS = sorted(set((REPOSITORY / "configs").rglob("*.yaml")) - set(SWEEPS))
 # an overlay of the bundle may bring what only it has
 OWN_IDS = {"evaluate": {"ckpt_path", "evaluating"}, "multi_gpu_train": {"finalize"}}
 
@@ -105,6 +107,13 @@ def test_overlay_names_only_ids_of_the_bundle(path: Path) -> None:
     assert [] in unknown.values(), unknown
 
 
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_sweep_names_only_ids_of_the_training(path: Path) -> None:
+    sweep = SweepFile.read(path)
+    assert [key for key in (*sweep.space, *sweep.settings) if not exists(key, TRAIN)] == []
+    assert sweep.distributions().keys() == sweep.space.keys()
+
+
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
 def test_overlay_passes_the_guard(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
@@ -117,7 +126,7 @@ def test_overlay_of_the_bundle_names_ids_of_the_training(name: str) -> None:
     assert {key for key in load(CONFIGS / f"{name}.yaml") if not exists(key, TRAIN)} == OWN_IDS[name]
 
 
-@pytest.mark.parametrize("path", [*sorted(CONFIGS.glob("*.yaml")), *OVERLAYS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*sorted(CONFIGS.glob("*.yaml")), *OVERLAYS, *SWEEPS], ids=lambda path: path.stem)
 def test_config_names_no_place_and_no_list_index(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not any(part in text for part in ("/home", "/work", "/tmp", "C:\\"))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ class Fill(Transform):
 
 def cache(tmp_path: Path, transform: Callable, **settings: Any) -> Any:
     return cache_dataset(CASES, transform, **{"cache_dir": tmp_path / "cache", "progress": False, **settings})
+
+
+@contextmanager
+def cache_on_disk(tmp_path: Path) -> Iterator[Path]:
+    """Fill a disk cache and yield its folder; the cache lives as long as the context."""
+    before = set((tmp_path / "cache").glob("*"))
+    dataset = cache(tmp_path, Fill())
+    (folder,) = set((tmp_path / "cache").iterdir()) - before
+    yield folder
+    del dataset
 
 
 @pytest.fixture
@@ -178,3 +189,22 @@ def test_error_of_a_case_is_not_swallowed(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
         cache(tmp_path, Compose([Refuse()]))
     assert isinstance(caught.value.__cause__, InputError)
+
+
+def test_folder_of_a_killed_program_is_removed(tmp_path: Path, no_memory: None) -> None:
+    with cache_on_disk(tmp_path) as folder:
+        dead = next(number for number in range(2**22 - 1, 0, -1) if not psutil.pid_exists(number))
+        orphan = folder.parent / folder.name.replace(f"_{os.getpid()}_", f"_{dead}_")
+        orphan.mkdir()
+    cache(tmp_path, Fill())
+    assert not orphan.exists()
+
+
+def test_folder_of_another_machine_or_a_living_program_stays(tmp_path: Path, no_memory: None) -> None:
+    foreign = [tmp_path / "cache" / name for name in ("volumes_0000_1_x", "volumes_abc")]
+    for folder in foreign:
+        folder.mkdir(parents=True)
+    with cache_on_disk(tmp_path) as living:
+        cache(tmp_path, Fill())
+        assert living.is_dir()
+    assert all(folder.is_dir() for folder in foreign)

@@ -3,6 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from pipeline.data.scans import find_scans
 from pipeline.errors import InputError
@@ -88,7 +91,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 
 def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.dcm")
-    with pytest.raises(InputError, match=r"must be a folder or a NIfTI file .* got the file .*a.dcm"):
+    with pytest.raises(InputError, match=r"must be a folder, a NIfTI file .* or DICOM, got the file .*a.dcm"):
         find_scans(tmp_path / "a.dcm")
 
 
@@ -103,4 +106,89 @@ def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_folder_without_scans_is_refused_with_what_it_holds(tmp_path: Path, names: tuple[str, ...], found: str) -> None:
     touch(tmp_path, *names)
     with pytest.raises(InputError, match=f"holds no scan: {found}"):
+        find_scans(tmp_path)
+
+
+def dicom(root: Path, name: str, study: str = "1.1", modality: str = "MR") -> Path:
+    """Write an image of a study whose patient's name must not show."""
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID, image.StudyInstanceUID = MRImageStorage, "1.3", study
+    image.Modality, image.PatientName, image.PatientID = modality, "Secret^Name", "SECRET"
+    image.Rows = image.Columns = image.BitsAllocated = image.SamplesPerPixel = 1
+    image.PixelData = bytes(2)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dcmwrite(path, image, enforce_file_format=True)
+    return path
+
+
+def test_dicom_study_is_one_scan_named_by_its_folder(tmp_path: Path) -> None:
+    for name in ("p1/exam/1", "p1/exam/2", "p2/series1/1.dcm", "p2/series2/1.dcm"):
+        dicom(tmp_path, name, study=name[:2])
+    assert find_scans(tmp_path) == [
+        {"image": str(tmp_path / "p1" / "exam"), "case_id": "p1/exam"},
+        {"image": str(tmp_path / "p2"), "case_id": "p2"},
+    ]
+
+
+def test_study_in_the_folder_itself_has_its_name(tmp_path: Path) -> None:
+    dicom(tmp_path / "exam", "1")
+    assert find_scans(tmp_path / "exam") == [{"image": str(tmp_path / "exam"), "case_id": "exam"}]
+
+
+def test_two_studies_in_a_folder_are_lists_of_files(tmp_path: Path) -> None:
+    paths = [str(dicom(tmp_path, f"mix/{index}", study=f"1.{index % 2}")) for index in range(4)]
+    assert find_scans(tmp_path) == [
+        {"image": paths[0::2], "case_id": "mix_study1"},
+        {"image": paths[1::2], "case_id": "mix_study2"},
+    ]
+
+
+def test_study_above_another_is_a_list_of_files(tmp_path: Path) -> None:
+    first, second = dicom(tmp_path, "p/1", study="1.1"), dicom(tmp_path, "p/follow up/1", study="1.2")
+    items = {item["case_id"]: item["image"] for item in find_scans(tmp_path)}
+    assert items == {"p": [str(first)], "p/follow up": str(second.parent)}
+
+
+def test_dicom_and_nifti_lie_side_by_side(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "b/notes.txt")
+    dicom(tmp_path, "a/1")
+    assert case_ids(tmp_path) == ["a_dicom", "a"]
+
+
+def test_other_modalities_are_no_scans(tmp_path: Path) -> None:
+    dicom(tmp_path, "mr/1", study="1.1")
+    dicom(tmp_path, "ct/1", study="1.2", modality="CT")
+    assert case_ids(tmp_path) == ["mr"]
+
+
+def test_series_goes_with_dicom_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz")
+    dicom(tmp_path, "b/1")
+    items = find_scans(tmp_path, series=7)
+    assert [item.get("series") for item in items] == [None, "7"]
+
+
+def test_multi_frame_file_is_one_scan(tmp_path: Path) -> None:
+    path = dicom(tmp_path, "cine.dcm")
+    assert find_scans(path, series="7") == [{"image": str(path), "case_id": "cine", "series": "7"}]
+
+
+def test_no_tag_gets_into_a_name(tmp_path: Path) -> None:
+    dicom(tmp_path, "x/1", study="../../etc")
+    assert "secret" not in str(find_scans(tmp_path)[0]["case_id"]).lower()
+    assert case_ids(tmp_path) == ["x"]
+
+
+def test_folder_of_other_modalities_is_refused(tmp_path: Path) -> None:
+    dicom(tmp_path, "1", modality="CT")
+    with pytest.raises(InputError, match=r"dataset_dir .* must hold cardiac MR \(modality MR\), got modality CT"):
+        find_scans(tmp_path)
+
+
+def test_folder_of_encrypted_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes(bytes.fromhex("3080 06092a864886f70d010703") + bytes(200))
+    with pytest.raises(InputError, match="it is encrypted"):
         find_scans(tmp_path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.inference.writer import MaskWriter, write_mask
+from pipeline.inference.writer import write_mask
 
 SaveScan = Callable[..., Path]
 
@@ -132,39 +132,3 @@ def test_file_of_another_format_is_refused(tmp_path: Path, labels: np.ndarray) -
     nib.save(nib.Spm2AnalyzeImage(labels.astype(np.int16), np.eye(4)), tmp_path / "a.img")
     with pytest.raises(InputError, match=r"a.img must be a NIfTI file .* got Spm2AnalyzeImage"):
         write_mask(tmp_path / "m.nii.gz", labels, tmp_path / "a.img")
-
-
-def test_masks_keep_folder_and_name(tmp_path: Path, save_scan: SaveScan, labels: np.ndarray) -> None:
-    item = {"image": str(save_scan("p1/a.nii.gz", labels)), "case_id": "p1/a"}
-    assert MaskWriter(tmp_path / "out", [item])(item, labels) == tmp_path / "out" / "p1" / "a.nii.gz"
-
-
-def test_output_over_the_scans_is_refused(tmp_path: Path, save_scan: SaveScan, labels: np.ndarray) -> None:
-    item = {"image": str(save_scan("p1/a.nii.gz", labels)), "case_id": "p1/a"}
-    with pytest.raises(InputError, match=r"would replace 1 scans by their masks.* Choose a folder outside"):
-        MaskWriter(tmp_path / "scans", [item])
-
-
-def test_output_below_the_scans_is_allowed(tmp_path: Path, save_scan: SaveScan, labels: np.ndarray) -> None:
-    item = {"image": str(save_scan("p1/a.nii.gz", labels)), "case_id": "p1/a"}
-    MaskWriter(tmp_path / "scans" / "masks", [item])
-    assert (tmp_path / "scans" / "masks").is_dir()
-
-
-def test_masks_that_would_share_a_file_are_refused(tmp_path: Path) -> None:
-    datalist = [{"image": f"{folder}/a.nii.gz", "case_id": folder} for folder in "pq"]
-    with pytest.raises(InputError, match=r"1 masks of several scans would share a file, such as .*a.nii.gz"):
-        MaskWriter(tmp_path / "out", datalist)
-
-
-def test_refused_output_is_not_made(tmp_path: Path) -> None:
-    datalist = [{"image": f"{folder}/a.nii.gz", "case_id": folder} for folder in "pq"]
-    with pytest.raises(InputError, match="share a file"):
-        MaskWriter(tmp_path / "out", datalist)
-    assert not (tmp_path / "out").exists()
-
-
-def test_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(InputError, match=r"output_dir .*out cannot be written: .* Choose another"):
-        MaskWriter(tmp_path / "file" / "out", [])

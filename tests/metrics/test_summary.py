@@ -116,3 +116,9 @@ def test_scalars_take_a_prefix() -> None:
 def test_no_rows() -> None:
     with pytest.raises(ValueError, match="at least one case, got no rows"):
         summarize([])
+
+
+def test_scalars_of_the_agreement() -> None:
+    figures = {"n": 2, "bias": 1.5, "sd": None, "mean_absolute_error": 2.0, "pearson_r": None}
+    summary = summarize(ROWS) | {"agreement": {"quantities": {"lv_ef_percent": figures}}}
+    assert summary_scalars(summary)["val_agreement.lv_ef_percent.bias"] == 1.5

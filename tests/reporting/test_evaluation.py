@@ -48,12 +48,16 @@ def datalist(folder: Path, shifts: tuple[int, ...]) -> list[dict[str, Any]]:
 
 
 def evaluate(folder: Path, shifts: tuple[int, ...] = (2, 0, 1, 3), overlays: bool = True) -> EvaluationReport:
+    return evaluate_items(folder, datalist(folder, shifts), overlays)
+
+
+def evaluate_items(folder: Path, items: list[dict[str, Any]], overlays: bool) -> EvaluationReport:
     metric = SegmentationMetrics()
     report = EvaluationReport(folder / "out", metric, overlays)
     load = LoadImaged(keys=["image", "label"], ensure_channel_first=True)
     evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(Dataset(datalist(folder, shifts), load), batch_size=1),
+        val_data_loader=DataLoader(Dataset(items, load), batch_size=1),
         network=Echo(),
         postprocessing=AsDiscreted(keys="pred", argmax=True),
         key_val_metric={"val_mean_dice": metric},
@@ -127,3 +131,51 @@ def rows(*dices: float) -> list[dict[str, Any]]:
 )
 def test_chosen_cases(dices: tuple[float, ...], expected: dict[str, str]) -> None:
     assert {rank: row["case_id"] for rank, row in choose_cases(rows(*dices)).items()} == expected
+
+
+def paired(folder: Path) -> EvaluationReport:
+    """Evaluate two patients at ED and ES; the ES label is the inner half of the ED label."""
+    systole = heart()
+    systole[17:20][systole[17:20] == Structure.LV] = Structure.MYO
+    items = []
+    for patient, shift in (("a", 0), ("b", 1)):
+        for phase, label in (("ed", heart()), ("es", systole)):
+            case_id = f"{patient}_{phase}"
+            paths = {"image": folder / f"{case_id}.nii.gz", "label": folder / f"{case_id}_gt.nii.gz"}
+            nib.save(nib.Nifti1Image(np.roll(heart(), shift, axis=0).astype(np.float32), AFFINE), paths["image"])
+            nib.save(nib.Nifti1Image(label, AFFINE), paths["label"])
+            names = {"case_id": case_id, "patient_id": patient, "phase": phase, "group": "NOR"}
+            items.append({key: str(path) for key, path in paths.items()} | names)
+    return evaluate_items(folder, items, overlays=False)
+
+
+@pytest.fixture(scope="module")
+def paired_report(tmp_path_factory: pytest.TempPathFactory) -> EvaluationReport:
+    return paired(tmp_path_factory.mktemp("paired"))
+
+
+def test_studies_have_a_file(paired_report: EvaluationReport) -> None:
+    table = pd.read_csv(paired_report.output_dir / "volumes.csv")
+    assert table["study_id"].tolist() == ["a", "b"]
+
+
+def test_studies_have_the_numbers_of_prediction_and_label(paired_report: EvaluationReport) -> None:
+    # the prediction stays as it is at ES; of the label's LV half is left. 6 x 6 x 3 voxels of 0.024 mL are 2.592 mL
+    table = pd.read_csv(paired_report.output_dir / "volumes.csv")
+    numbers = table[["lv_edv_ml", "lv_ef_percent", "label_lv_ef_percent"]].iloc[0]
+    assert numbers.tolist() == pytest.approx([2.592, 0.0, 50.0])
+
+
+def test_agreement_is_in_the_summary(paired_report: EvaluationReport) -> None:
+    written = json.loads((paired_report.output_dir / "summary.json").read_text(encoding="utf-8"))
+    assert written["agreement"]["quantities"]["lv_ef_percent"]["bias"] == pytest.approx(-50.0)
+
+
+def test_file_of_studies_is_an_artifact(paired_report: EvaluationReport) -> None:
+    assert [path.name for path in paired_report.artifacts] == ["metrics.csv", "volumes.csv", "summary.json"]
+
+
+def test_studies_of_an_earlier_evaluation_are_removed(tmp_path: Path) -> None:
+    paired(tmp_path)
+    evaluate(tmp_path, overlays=False)
+    assert not (tmp_path / "out" / "volumes.csv").exists()

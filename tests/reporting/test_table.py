@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.labels import FOREGROUND
 from pipeline.metrics import summarize
+from pipeline.metrics.studies import pair_studies, summarize_studies
 from pipeline.reporting.table import format_summary
 
 
@@ -54,3 +55,10 @@ def test_distances_not_measured_show_as_a_dash(column: int) -> None:
 def test_phases_not_named_are_left_out() -> None:
     table = format_summary(summarize([row("a", "", 0.8)]))
     assert [line.split()[1] for line in table.splitlines()[2:5]] == ["all"] * 3
+
+
+def test_agreement_follows_the_means() -> None:
+    volumes = {f"{prefix}volume_ml_{key}": 100.0 for prefix in ("", "label_") for key in ("lv", "rv", "myo")}
+    rows = [row(f"a_{phase}", phase, 0.8) | volumes for phase in ("ed", "es")]
+    summary = summarize(rows) | {"agreement": summarize_studies(pair_studies(rows))}
+    assert "LV EF %" in format_summary(summary).split("\n\n")[1]

@@ -29,3 +29,12 @@ def test_files_are_artifacts(tracker: RunTracker, client: MlflowClient, tmp_path
     with tracker.start("evaluating") as run:
         log_evaluation(run, [tmp_path / "metrics.csv"], {"all": block(0.75)})
     assert [file.path for file in client.list_artifacts(run.id, "evaluation")] == ["evaluation/metrics.csv"]
+
+
+def test_agreement_is_among_the_metrics(tracker: RunTracker, client: MlflowClient) -> None:
+    figures = {"n": 20, "bias": -0.4, "sd": 2.5, "mean_absolute_error": 2.0, "pearson_r": 0.99}
+    agreement = {"quantities": {"lv_ef_percent": figures}}
+    with tracker.start("evaluating") as run:
+        log_evaluation(run, [], {"all": block(0.75), "agreement": agreement}, prefix="best_")
+    metrics = client.get_run(run.id).data.metrics
+    assert metrics["best_agreement.lv_ef_percent.bias"] == pytest.approx(-0.4)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pipeline.tracking import outbox as outbox_module
-from pipeline.tracking.outbox import Outbox
+from pipeline.tracking.outbox import Outbox, Recorded
 
 
 class Server:
@@ -150,3 +150,84 @@ def test_unsent_file_is_json_and_names_the_rest(outbox: Outbox, tmp_path: Path) 
 def test_unsent_file_of_another_run_is_left_alone(outbox: Outbox, server: Server, tmp_path: Path) -> None:
     outbox.save(tmp_path / "unsent.json")
     assert not Outbox(server, "other").restore(tmp_path / "unsent.json")  # type: ignore[arg-type]
+
+
+def test_what_fails_lies_in_the_spool_until_it_is_sent(server: Server, tmp_path: Path) -> None:
+    outbox = Outbox(server, "run", tmp_path / "unsent.json")  # type: ignore[arg-type]
+    server.away = True
+    outbox.add_metrics({"loss": 1.0}, step=1)
+    outbox.flush()
+    assert json.loads((tmp_path / "unsent.json").read_text(encoding="utf-8"))["metrics"][0]["step"] == 1
+    server.away = False
+    outbox.flush(at_once=True)
+    assert not (tmp_path / "unsent.json").exists()
+
+
+def test_spool_that_cannot_be_written_is_no_trouble(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outbox = Outbox(server, "run", tmp_path / "file" / "unsent.json")  # type: ignore[arg-type]
+    server.away = True
+    outbox.add_metrics({"loss": 1.0}, step=1)
+    assert not outbox.flush()
+
+
+def test_spool_of_another_run_is_kept(server: Server, tmp_path: Path) -> None:
+    Outbox(server, "first").save(tmp_path / "unsent.json")  # type: ignore[arg-type]
+    Outbox(server, "second").save(tmp_path / "unsent.json")  # type: ignore[arg-type]
+    assert Outbox(server, "first").restore(tmp_path / "unsent_first.json")  # type: ignore[arg-type]
+    assert Outbox(server, "second").restore(tmp_path / "unsent.json")  # type: ignore[arg-type]
+
+
+def test_damaged_spool_is_left_alone(outbox: Outbox, tmp_path: Path) -> None:
+    (tmp_path / "unsent.json").write_text("{", encoding="utf-8")
+    assert not outbox.restore(tmp_path / "unsent.json")
+
+
+def test_steps_that_the_run_has_are_not_sent_again(outbox: Outbox, server: Server) -> None:
+    outbox.note_recorded({"loss": Recorded(step=2, timestamp_ms=0)})
+    for step in (2, 3):
+        outbox.add_metrics({"loss": 1.0, "dice": 0.5}, step)
+    outbox.flush()
+    assert [(m.key, m.step) for m in server.batches[0]] == [("dice", 2), ("loss", 3), ("dice", 3)]
+
+
+def test_restored_steps_are_sent_once(outbox: Outbox, server: Server, tmp_path: Path) -> None:
+    outbox.add_metrics({"loss": 1.0}, step=3)
+    outbox.save(tmp_path / "unsent.json")
+    other = Outbox(server, "run")  # type: ignore[arg-type]
+    other.restore(tmp_path / "unsent.json")
+    for step in (3, 4):
+        other.add_metrics({"loss": 2.0}, step)
+    other.flush()
+    assert [(m.value, m.step) for m in server.batches[0]] == [(1.0, 3), (2.0, 4)]
+
+
+def test_restored_steps_that_the_run_has_are_dropped(outbox: Outbox, server: Server, tmp_path: Path) -> None:
+    outbox.add_metrics({"loss": 1.0}, step=3)
+    outbox.save(tmp_path / "unsent.json")
+    other = Outbox(server, "run")  # type: ignore[arg-type]
+    other.note_recorded({"loss": Recorded(step=3, timestamp_ms=0)})
+    other.restore(tmp_path / "unsent.json")
+    other.flush()
+    assert server.batches == []
+
+
+def test_times_never_go_back(outbox: Outbox, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox.note_recorded({"loss": Recorded(step=0, timestamp_ms=5_000_000_000_000)})
+    clock = iter([4e9, 6e9, 3e9])
+    monkeypatch.setattr(outbox_module.time, "time", lambda: next(clock))
+    for step in (1, 2, 3):
+        outbox.add_metrics({"loss": 1.0}, step)
+    outbox.flush()
+    assert [m.timestamp for m in server.batches[0]] == [5_000_000_000_000, 6_000_000_000_000, 6_000_000_000_000]
+
+
+def test_pause_doubles_up_to_its_limit(outbox: Outbox, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module.time, "monotonic", lambda: 0.0)
+    server.away = True
+    outbox.add_metrics({"loss": 1.0}, step=1)
+    pauses = []
+    for _ in range(6):
+        outbox.flush(at_once=True)
+        pauses.append(outbox._next_try_s)
+    assert pauses == [30, 60, 120, 240, 300, 300]

@@ -14,7 +14,7 @@ import torch
 
 from pipeline import __version__
 from pipeline.tracking import provenance
-from pipeline.tracking.provenance import describe_environment, environment_tags, git_state
+from pipeline.tracking.provenance import code_digest, describe_environment, environment_tags, git_state
 
 
 def fake_git(monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[str, str], str]) -> None:
@@ -123,3 +123,20 @@ def test_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert describe_environment()["device"] == "H100 x 2"
+
+
+def test_digest_of_the_code_is_that_of_its_python_files(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(b"x = 1\n")
+    first = code_digest(tmp_path)
+    (tmp_path / "notes.txt").write_bytes(b"a")
+    assert code_digest(tmp_path) == first
+    (tmp_path / "a.py").write_bytes(b"x = 1\r\n")
+    assert code_digest(tmp_path) == first
+
+
+@pytest.mark.parametrize("change", [("a.py", b"x = 2\n"), ("b.py", b"")])
+def test_digest_of_other_code_is_another(tmp_path: Path, change: tuple[str, bytes]) -> None:
+    (tmp_path / "a.py").write_bytes(b"x = 1\n")
+    first = code_digest(tmp_path)
+    (tmp_path / change[0]).write_bytes(change[1])
+    assert code_digest(tmp_path) != first

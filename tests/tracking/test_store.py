@@ -17,12 +17,14 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from pipeline import __version__
 from pipeline.errors import InputError
 from pipeline.tracking import store as store_module
 from pipeline.tracking.store import (
     artifact_location,
     ensure_experiment,
     open_store,
+    require_write_access,
     resolve_tracking_uri,
     ui_command,
 )
@@ -244,3 +246,29 @@ def test_ui_command_uses_the_mlflow_of_this_environment(
     monkeypatch.setattr(store_module.sys, "executable", str(tmp_path / interpreter))
     monkeypatch.setattr(store_module.shutil, "which", lambda name: found and str(tmp_path / found))
     assert [Path(word).as_posix() for word in store_module._mlflow_command()] == command
+
+
+def test_store_that_is_read_only_is_an_error(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+
+    def read_only(file: Path, **options: object) -> sqlite3.Connection:
+        return connect(f"file:{file}?mode=ro" if Path(file).name == "mlruns.db" else file, uri=True, **options)
+
+    monkeypatch.setattr(store_module.sqlite3, "connect", read_only)
+    with pytest.raises(InputError, match=r"cannot be written \(attempt to write a readonly database\)"):
+        open_store(store)
+
+
+def test_experiment_that_may_only_be_read_is_an_error(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError("Permission denied\nlong story")
+
+    monkeypatch.setattr(client, "set_experiment_tag", refuse)
+    with pytest.raises(InputError, match=r"http://server cannot be written \(Permission denied\).*leave to edit"):
+        require_write_access(client, "http://server", "1")
+
+
+def test_experiment_is_marked_by_the_version_that_writes(store: str, client: MlflowClient) -> None:
+    id_ = client.create_experiment("heart")
+    require_write_access(client, "http://server", id_)
+    assert client.get_experiment(id_).tags["pipeline.version"] == __version__

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mlflow import MlflowClient
 from pipeline.errors import InputError
 from pipeline.tracking import RunTracker, Terminated
 from pipeline.tracking import tracker as tracker_module
+from pipeline.tracking.provenance import code_digest
 
 NewTracker = Callable[..., RunTracker]
 
@@ -296,3 +298,45 @@ def test_processes_that_have_met_know_the_first(rank: int, first: bool, monkeypa
 
 def test_ui_command_is_that_of_the_store(tracker: RunTracker, store: str) -> None:
     assert store in tracker.ui_command()
+
+
+def test_epoch_that_is_trained_again_is_recorded_once(tracker: RunTracker, client: MlflowClient) -> None:
+    with tracker.start() as run:
+        run.log_metrics({"loss": 1.0}, step=1)
+    with tracker.start(run_id=run.id) as run:
+        for step in (1, 2):
+            run.log_metrics({"loss": 0.5}, step)
+    assert [(item.step, item.value) for item in client.get_metric_history(run.id, "loss")] == [(1, 1.0), (2, 0.5)]
+
+
+def test_run_is_the_child_of_the_run_in_the_environment(
+    tracker: RunTracker, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_PARENT_RUN_ID", "abc")
+    with tracker.start() as run:
+        pass
+    assert client.get_run(run.id).data.tags["mlflow.parentRunId"] == "abc"
+
+
+def test_run_adopts_another(new_tracker: NewTracker, client: MlflowClient) -> None:
+    with new_tracker().start() as child, new_tracker().start() as parent:
+        parent.adopt(child.id, {"sweep.trial": "3"}, status="KILLED")
+        found = client.get_run(child.id)
+        assert (found.data.tags["mlflow.parentRunId"], found.data.tags["sweep.trial"]) == (parent.id, "3")
+        assert found.info.status == "KILLED"
+
+
+def test_code_is_a_tag(tracker: RunTracker, client: MlflowClient) -> None:
+    with tracker.start() as run:
+        pass
+    assert client.get_run(run.id).data.tags["code_digest"] == code_digest()
+
+
+def test_end_is_not_before_the_start(
+    tracker: RunTracker, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    with tracker.start() as run:
+        monkeypatch.setattr(time, "time", lambda: now - 3600)
+    info = client.get_run(run.id).info
+    assert info.end_time >= info.start_time

@@ -9,6 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from monai.transforms import LoadImage
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from pipeline.errors import InputError
 from pipeline.transforms import LoadVolume, LoadVolumed
@@ -74,3 +77,51 @@ def test_dictionary_form_reads_its_keys_alone(scan: Path) -> None:
 def test_missing_key_can_be_allowed(scan: Path) -> None:
     item = LoadVolumed(keys=["image", "label"], allow_missing_keys=True)({"image": str(scan)})
     assert item["image"].shape == (12, 10, 4)
+
+
+@pytest.fixture
+def cine(tmp_path: Path) -> Path:
+    """Folder of 3 slices of 5 phases, 10 mm apart, series 5; each image has one value: 10 x slice + phase."""
+    folder = tmp_path / "cine"
+    folder.mkdir()
+    for z, t in np.ndindex(3, 5):
+        image = Dataset()
+        image.SOPClassUID, image.SOPInstanceUID, image.Modality = MRImageStorage, f"1.3.{z}.{t}", "MR"
+        image.SeriesNumber, image.SeriesDescription, image.TriggerTime = 5, "sax", 30 * t
+        image.ImageOrientationPatient, image.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [1, 2, 10 * z]
+        image.PixelSpacing, image.Rows, image.Columns, image.SamplesPerPixel = [1.5, 1.25], 4, 6, 1
+        image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
+        image.PhotometricInterpretation = "MONOCHROME2"
+        image.PixelData = np.full((4, 6), 10 * z + t, "<u2").tobytes()
+        image.file_meta = FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dcmwrite(folder / f"{z}{t}", image, enforce_file_format=True)
+    return folder
+
+
+def test_dicom_folder_is_a_cine(cine: Path) -> None:
+    image = LoadVolume()(cine)
+    assert image.shape == (6, 4, 3, 5)
+    assert image[0, 0].tolist() == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14], [20, 21, 22, 23, 24]]
+    np.testing.assert_allclose(image.affine, [[-1.25, 0, 0, -1], [0, -1.5, 0, -2], [0, 0, 10, 0], [0, 0, 0, 1]])
+
+
+def test_list_of_dicom_files_is_a_cine(cine: Path) -> None:
+    image = LoadVolume()(sorted(cine.iterdir(), reverse=True))
+    np.testing.assert_array_equal(image, LoadVolume()(cine))
+
+
+def test_single_dicom_file_is_read_as_dicom(cine: Path) -> None:
+    assert LoadVolume()(cine / "10", series="5").shape == (6, 4, 1)
+
+
+def test_dicom_study_that_cannot_be_read_is_refused(cine: Path) -> None:
+    with pytest.raises(InputError, match="series must be a series number or UID"):
+        LoadVolume()(cine, series="7")
+
+
+def test_series_of_the_item_goes_before_that_of_the_transform(cine: Path) -> None:
+    load = LoadVolumed(keys="image", series=7)
+    assert load({"image": str(cine), "series": "5"})["image"].shape == (6, 4, 3, 5)
+    with pytest.raises(InputError, match="got '7'"):
+        load({"image": str(cine)})

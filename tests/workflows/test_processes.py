@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.workflows.processes import (
     end_processes,
     is_first_process,
+    lost_process_explained,
     rank_device,
     share_cases,
     start_processes,
@@ -35,7 +36,7 @@ def test_fewer_cases_than_processes_are_refused() -> None:
 def test_program_that_torchrun_did_not_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with pytest.raises(InputError, match="needs one process a GPU"):
-        start_processes()
+        start_processes("cpu")
 
 
 def test_single_process_is_the_first_and_waits_for_nobody() -> None:
@@ -52,7 +53,49 @@ def test_process_of_a_machine_without_gpus_has_the_cpu(monkeypatch: pytest.Monke
 def test_process_has_the_gpu_of_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert rank_device() == torch.device("cuda:1")
     assert chosen == [torch.device("cuda:1")]
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(InputError, match=r"--nproc_per_node must be at most 2, .* got 3 or more"):
+        rank_device()
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("cuda:1", "nccl")])
+def test_device_decides_how_the_processes_speak(device: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda name, timeout: chosen.append(name))
+    start_processes(device)
+    assert chosen == [backend]
+
+
+@pytest.fixture
+def second_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("is_initialized", True), ("get_rank", 1), ("get_world_size", 2)):
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+
+
+@pytest.mark.usefixtures("second_of_two")
+def test_lost_process_is_told_in_plain_words() -> None:
+    words = r"process 1 of 2 has lost another .*--resume true.*closed by peer \[::1\]"
+    with pytest.raises(InputError, match=words), lost_process_explained():
+        raise RuntimeError("gloo: Connection closed by peer [::1]:80\nlong story")
+
+
+@pytest.mark.usefixtures("second_of_two")
+def test_other_errors_of_one_of_the_processes_stay() -> None:
+    with pytest.raises(RuntimeError, match="out of memory"), lost_process_explained():
+        raise RuntimeError("out of memory")
+
+
+def test_single_process_has_lost_nobody() -> None:
+    with pytest.raises(RuntimeError, match="Broken pipe"), lost_process_explained():
+        raise RuntimeError("Broken pipe")

@@ -58,6 +58,7 @@ class CineStack:
         weight_kg: Patient's Weight, None where unknown.
         reason: why this series was taken for the short-axis cine.
         repairs: what was wrong, and what was done.
+        slice_positions_mm: real places of the slices along the normal, from the first; ``affine`` has the mean distance.
     """
 
     study_instance_uid: str
@@ -72,3 +73,4 @@ class CineStack:
     weight_kg: float | None = None
     reason: str = ""
     repairs: tuple[Repair, ...] = ()
+    slice_positions_mm: tuple[float, ...] = ()

@@ -1,0 +1,224 @@
+"""The report of a cohort: the studies that need a look first, agreement with the experts where there are labels."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from pipeline.labels import FOREGROUND
+from pipeline.metrics.function import CardiacFunction
+from pipeline.metrics.quality import QualityFlag
+from pipeline.metrics.summary import PHASES, summarize
+from pipeline.reporting.bland_altman import AgreementPairs, BlandAltmanChart, bland_altman_chart, signed
+from pipeline.reporting.dice_strip import dice_strips
+from pipeline.reporting.montage import Panel
+from pipeline.reporting.page import write_page
+
+MAX_PICTURES = 200
+"""Studies with a picture, the first ones of the table: about 6 kB each."""
+
+_STATUSES = ("failed", "flagged", "ok")
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One study of the table.
+
+    Attributes:
+        case_id: name of the study.
+        function: its numbers, None where it failed.
+        flags: reasons to look at it.
+        seconds: time that it took.
+        reason: why it failed, else empty.
+        report: its own report, linked to by a relative path.
+        picture: of ``montage.thumbnail``, or None.
+    """
+
+    case_id: str
+    function: CardiacFunction | None = None
+    flags: Sequence[QualityFlag] = ()
+    seconds: float | None = None
+    reason: str = ""
+    report: Path | None = None
+    picture: Panel | None = None
+
+    @property
+    def status(self) -> str:
+        """``"failed"``, ``"flagged"`` or ``"ok"``."""
+        if self.reason:
+            return "failed"
+        return "flagged" if self.flags else "ok"
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A number of the table: the name of its column, its text, and what it is sorted by (empty: last)."""
+
+    name: str
+    text: str | None
+    value: float | str
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A study as the template draws it."""
+
+    case_id: str
+    link: str
+    status: str
+    reasons: tuple[str, ...]
+    picture: Panel | None
+    cells: tuple[_Cell, ...]
+
+
+def write_cohort_report(
+    path: str | Path,
+    *,
+    studies: Sequence[StudyRow],
+    dice: pd.DataFrame | None = None,
+    agreement: Sequence[AgreementPairs] = (),
+    provenance: Mapping[str, str] | None = None,
+    title: str = "Cohort report",
+) -> Path:
+    """Write the report of a cohort as one HTML file that needs no network.
+
+    The table has failed studies first, then flagged ones, then the others; within these, the lowest Dice first where
+    there are labels, else by name. A few lines of script sort it by other columns; without script it stays as it is.
+
+    Args:
+        path: HTML file, written atomically; missing folders are made.
+        studies: a row each.
+        dice: ``metrics.csv`` of an evaluation: a row a case, with ``case_id``, ``patient_id``, ``phase`` and the
+            figures of ``measure_case``. A study's Dice is the mean over the rows with its name as ``case_id`` or
+            ``patient_id``.
+        agreement: numbers with the experts' values (``bland_altman.agreement_pairs``), one Bland-Altman plot each.
+        provenance: how the numbers were made, by name.
+        title: of the page.
+
+    Returns:
+        The path written.
+    """
+    path = Path(path)
+    rows: list[dict[str, Any]] = [] if dice is None else [dict(row) for row in dice.to_dict("records")]
+    plots = _plots(agreement)
+    ordered = _worst_first(studies, rows)
+    counts = {status: sum(study.status == status for study in studies) for status in _STATUSES}
+    return write_page(
+        path,
+        "cohort_report.html",
+        style="report.css",
+        script="sort_tables.js",
+        title=title,
+        counts=counts,
+        num_studies=len(studies),
+        lines=[_line(study, mean_dice, place, path.parent) for place, (study, mean_dice) in enumerate(ordered)],
+        plots=plots,
+        agreement_rows=[_agreement_row(chart) for chart in plots],
+        dice_table=_dice_table(rows),
+        dice_chart=dice_strips(rows),
+        provenance=dict(provenance or {}),
+    )
+
+
+def _worst_first(studies: Sequence[StudyRow], rows: Sequence[Mapping[str, Any]]) -> list[tuple[StudyRow, float | None]]:
+    by_name: dict[str, list[float]] = {}
+    for row in rows:
+        if math.isfinite(row["mean_dice"]):
+            for name in {str(row["case_id"]), str(row.get("patient_id", ""))}:
+                by_name.setdefault(name, []).append(float(row["mean_dice"]))
+    pairs = [(study, _mean(by_name.get(study.case_id, []))) for study in studies]
+
+    def rank(pair: tuple[StudyRow, float | None]) -> tuple[int, float, str]:
+        study, mean_dice = pair
+        return _STATUSES.index(study.status), math.inf if mean_dice is None else mean_dice, study.case_id
+
+    return sorted(pairs, key=rank)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _line(study: StudyRow, mean_dice: float | None, place: int, folder: Path) -> _Line:
+    function = study.function
+    numbers = [
+        ("LV EDV", function and function.lv_edv_ml, 0),
+        ("LV ESV", function and function.lv_esv_ml, 0),
+        ("LV EF", function and function.lv_ef_percent, 1),
+        ("LV mass", function and function.lv_mass_g, 0),
+        ("RV EDV", function and function.rv_edv_ml, 0),
+        ("RV EF", function and function.rv_ef_percent, 1),
+        ("Dice", mean_dice, 3),
+        ("Time", study.seconds, 1),
+    ]
+    return _Line(
+        case_id=study.case_id,
+        link=_link(study.report, folder),
+        status=study.status,
+        reasons=(study.reason,) if study.reason else tuple(flag.message for flag in study.flags),
+        picture=study.picture if place < MAX_PICTURES else None,
+        cells=tuple(_cell(name, value, digits) for name, value, digits in numbers),
+    )
+
+
+def _cell(name: str, value: float | None, digits: int) -> _Cell:
+    if value is None or not math.isfinite(value):
+        return _Cell(name, None, "")
+    return _Cell(name, f"{value:.{digits}f}", value)
+
+
+def _link(report: Path | None, folder: Path) -> str:
+    """Return a relative, quoted link: no name can make it another scheme, host or query."""
+    if report is None:
+        return ""
+    try:
+        return "./" + quote(os.fsencode(Path(os.path.relpath(report, folder)).as_posix()))
+    except ValueError:  # on another drive, or with a character that no file name has
+        return ""
+
+
+def _plots(agreement: Sequence[AgreementPairs]) -> list[BlandAltmanChart]:
+    charts = [bland_altman_chart(pairs) for pairs in agreement]
+    return [chart for chart in charts if chart is not None]
+
+
+def _agreement_row(chart: BlandAltmanChart) -> dict[str, Any]:
+    figures = chart.figures
+    return {
+        "name": chart.name,
+        "unit": chart.unit,
+        "n": figures.n,
+        "bias": _or_none(signed, figures.bias),
+        "sd": _or_none("{:.1f}".format, figures.sd),
+        "limits": None
+        if figures.lower_limit is None or figures.upper_limit is None
+        else f"{signed(figures.lower_limit)} to {signed(figures.upper_limit)}",
+        "error": _or_none("{:.1f}".format, figures.mean_absolute_error),
+        "r": _or_none("{:.3f}".format, figures.pearson_r),
+    }
+
+
+def _or_none(show: Callable[[float], str], value: float | None) -> str | None:
+    return None if value is None else show(value)
+
+
+def _dice_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row a structure and phase: what the summary of the evaluation says of its Dice."""
+    if not rows:
+        return []
+    summary = summarize(rows)
+    phases = [phase for phase in (*PHASES, "all") if phase in summary]
+    return [
+        {"structure": structure.name, "phase": phase.upper() if phase in PHASES else phase}
+        | summary[phase][structure.key]["dice"]
+        | {name: summary[phase][structure.key][name] for name in ("missed", "false_alarms")}
+        for structure in FOREGROUND
+        for phase in phases
+    ]
