@@ -11,6 +11,7 @@ from monai.utils import BlendMode, PytorchPadMode, ensure_tuple_rep
 from scipy import ndimage
 
 from pipeline.inference.inferer import SliceWindowInferer
+from pipeline.inference.views import VIEW_COUNTS, mean_over_views
 
 
 class HeartWindowInferer(SliceWindowInferer):
@@ -31,9 +32,11 @@ class HeartWindowInferer(SliceWindowInferer):
         padding_mode: how a slice that is too small is padded, see ``torch.nn.functional.pad``.
         cval: value of the padding in mode ``"constant"``.
         progress: show a progress bar over the windows.
+        neighbors: slices to either side that each slice is given as channels, see ``transforms.neighbor_slices``.
+        views: of the window around the heart, whose mean is taken: 1, 4 or 8, see :func:`mean_over_views`.
 
     Raises:
-        ValueError: a size, ``sw_batch_size``, ``overlap``, ``margin`` or ``divisible_by`` is out of its range.
+        ValueError: a size, ``sw_batch_size``, ``overlap``, ``margin``, ``divisible_by`` or ``views`` is out of its range.
     """
 
     def __init__(
@@ -48,14 +51,19 @@ class HeartWindowInferer(SliceWindowInferer):
         padding_mode: PytorchPadMode | str = PytorchPadMode.CONSTANT,
         cval: float = 0.0,
         progress: bool = False,
+        neighbors: int = 0,
+        views: int = 1,
     ) -> None:
-        super().__init__(roi_size, sw_batch_size, overlap, mode, padding_mode, cval, progress, divisible_by)
+        super().__init__(roi_size, sw_batch_size, overlap, mode, padding_mode, cval, progress, divisible_by, neighbors)
         self.heart_size: tuple[int, int] = ensure_tuple_rep(heart_size, 2)
         if min(self.heart_size) < 1:
             raise ValueError(f"heart_size must be positive, got {self.heart_size}.")
         if margin < 0:
             raise ValueError(f"margin must not be negative, got {margin}.")
+        if views not in VIEW_COUNTS:
+            raise ValueError(f"views must be one of {VIEW_COUNTS}, got {views}.")
         self.margin = margin
+        self.views = views
 
     def _predict(self, slices: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         size = slices.shape[2:]
@@ -68,7 +76,9 @@ class HeartWindowInferer(SliceWindowInferer):
         window = heart_window(heart, self.heart_size, self.margin, self.divisible_by or 1)
         if window is not None:
             around = (slice(None), slice(None), *window)
-            predicted[around] = torch.cat([predictor(batch) for batch in self._batches(padded[around])])
+            predicted[around] = torch.cat(
+                [mean_over_views(batch, predictor, self.views) for batch in self._batches(padded[around])]
+            )
         return predicted[:, :, low[0] : low[0] + size[0], low[1] : low[1] + size[1]]
 
 

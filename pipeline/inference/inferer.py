@@ -13,6 +13,8 @@ from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import BlendMode, PytorchPadMode, ensure_tuple_rep
 from tqdm import tqdm
 
+from pipeline.transforms import neighbor_slices
+
 
 class SliceWindowInferer(Inferer):
     """Runs a 2D network over each slice of a stack, by sliding window where the slice is larger than the window.
@@ -37,9 +39,10 @@ class SliceWindowInferer(Inferer):
         divisible_by: pad a slice that is smaller than the window only to the next multiple of this instead of to the
             window's size, which saves the time of the padding. Take the product of the network's strides. None: pad to
             the window, as SliceInferer does.
+        neighbors: slices to either side that each slice is given as channels, see ``transforms.neighbor_slices``.
 
     Raises:
-        ValueError: ``sw_batch_size``, ``overlap`` or ``divisible_by`` is out of its range.
+        ValueError: ``sw_batch_size``, ``overlap``, ``divisible_by`` or ``neighbors`` is out of its range.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class SliceWindowInferer(Inferer):
         cval: float = 0.0,
         progress: bool = False,
         divisible_by: int | None = None,
+        neighbors: int = 0,
     ) -> None:
         if sw_batch_size < 1:
             raise ValueError(f"sw_batch_size must be at least 1, got {sw_batch_size}.")
@@ -59,6 +63,9 @@ class SliceWindowInferer(Inferer):
             raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}.")
         if divisible_by is not None and divisible_by < 1:
             raise ValueError(f"divisible_by must be at least 1, got {divisible_by}.")
+        if neighbors < 0:
+            raise ValueError(f"neighbors must not be negative, got {neighbors}.")
+        self.neighbors = neighbors
         self.roi_size: tuple[int, int] = ensure_tuple_rep(roi_size, 2)
         self.sw_batch_size = sw_batch_size
         self.overlap = overlap
@@ -75,7 +82,7 @@ class SliceWindowInferer(Inferer):
 
         Args:
             inputs: ``(N, C, X, Y, Z)``, the slices along the last axis.
-            network: maps ``(B, C, X, Y)`` to ``(B, K, X, Y)``.
+            network: maps ``(B, C * (1 + 2 * neighbors), X, Y)`` to ``(B, K, X, Y)``.
             args: passed on to the network.
             kwargs: passed on to the network.
 
@@ -87,7 +94,7 @@ class SliceWindowInferer(Inferer):
         """
         if inputs.ndim != 5:
             raise ValueError(f"inputs must be stacks of shape (N, C, X, Y, Z), got {tuple(inputs.shape)}.")
-        volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        volumes = neighbor_slices(inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs, self.neighbors)
         n, channels, x, y, z = volumes.shape
         slices = volumes.permute(0, 4, 1, 2, 3).reshape(n * z, channels, x, y)
 

@@ -7,6 +7,7 @@ from pipeline.transforms.check_image import CheckImage, CheckImaged, CheckSameGr
 from pipeline.transforms.largest_component import KeepLargestComponent, KeepLargestComponentd
 from pipeline.transforms.load_volume import LoadVolume, LoadVolumed
 from pipeline.transforms.map_labels import MapLabels, MapLabelsd
+from pipeline.transforms.neighbor_slices import neighbor_slices
 from pipeline.transforms.orientation import OrientInPlane, OrientInPlaned
 from pipeline.transforms.repair_affine import RepairAffine, RepairAffined
 from pipeline.transforms.select_frame import SelectFrame, SelectFramed
@@ -30,4 +31,5 @@ __all__ = [
     "RepairAffined",
     "SelectFrame",
     "SelectFramed",
+    "neighbor_slices",
 ]
