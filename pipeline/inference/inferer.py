@@ -94,25 +94,24 @@ class SliceWindowInferer(Inferer):
         """
         if inputs.ndim != 5:
             raise ValueError(f"inputs must be stacks of shape (N, C, X, Y, Z), got {tuple(inputs.shape)}.")
-        volumes = neighbor_slices(inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs, self.neighbors)
-        n, channels, x, y, z = volumes.shape
-        slices = volumes.permute(0, 4, 1, 2, 3).reshape(n * z, channels, x, y)
+        volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        predicted = self.predict(volumes, checked(network, *args, **kwargs)).to(volumes.dtype)
+        return MetaTensor(predicted).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else predicted
 
-        def predictor(windows: torch.Tensor) -> torch.Tensor:
-            return _same_size(windows, network(windows, *args, **kwargs))
+    def predict(self, volumes: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Map volumes ``(N, C, X, Y, Z)`` to logits ``(N, K, X, Y, Z)``."""
+        slices = as_slices(neighbor_slices(volumes, self.neighbors))
+        return as_stacks(self.predict_slices(slices, predictor), len(volumes))
 
-        predicted = self._predict(slices, predictor).to(volumes.dtype)
-        stacked = predicted.reshape(n, z, -1, x, y).permute(0, 2, 3, 4, 1)
-        return MetaTensor(stacked).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else stacked
-
-    def _predict(self, slices: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def predict_slices(self, slices: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Map slices ``(B, C, X, Y)``, with their neighbors, to logits ``(B, K, X, Y)``."""
         size = slices.shape[2:]
         window = [self._window(n, roi) for n, roi in zip(size, self.roi_size, strict=True)]
         low = [max(w - n, 0) // 2 for n, w in zip(size, window, strict=True)]
         high = [max(w - n, 0) - before for n, w, before in zip(size, window, low, strict=True)]
         padded = F.pad(slices, (low[1], high[1], low[0], high[0]), mode=self.padding_mode, value=self.cval)
         if tuple(padded.shape[2:]) == tuple(window):
-            predicted = torch.cat([predictor(batch) for batch in self._batches(padded)])
+            predicted = torch.cat([predictor(batch) for batch in self.batches(padded)])
         else:
             # a tensor, since the predictor returns one
             blended = sliding_window_inference(
@@ -120,6 +119,10 @@ class SliceWindowInferer(Inferer):
             )
             predicted = cast(torch.Tensor, blended)
         return predicted[:, :, low[0] : low[0] + size[0], low[1] : low[1] + size[1]]
+
+    def batches(self, slices: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Split slices ``(B, C, X, Y)`` into batches of ``sw_batch_size``."""
+        return iter(tqdm(slices.split(self.sw_batch_size), disable=not self.progress))
 
     def _window(self, size: int, roi: int) -> int:
         """Return the window's size along an axis of the slice."""
@@ -129,8 +132,26 @@ class SliceWindowInferer(Inferer):
         padded = math.ceil(size / multiple) * multiple
         return padded if roi <= 0 else min(roi, padded)
 
-    def _batches(self, slices: torch.Tensor) -> Iterator[torch.Tensor]:
-        return iter(tqdm(slices.split(self.sw_batch_size), disable=not self.progress))
+
+def as_slices(volumes: torch.Tensor) -> torch.Tensor:
+    """Turn ``(N, C, X, Y, Z)`` into the slices ``(N * Z, C, X, Y)``."""
+    n, channels, x, y, z = volumes.shape
+    return volumes.permute(0, 4, 1, 2, 3).reshape(n * z, channels, x, y)
+
+
+def as_stacks(slices: torch.Tensor, volumes: int) -> torch.Tensor:
+    """Turn slices ``(N * Z, K, X, Y)`` into ``(N, K, X, Y, Z)``, N being ``volumes``."""
+    _, channels, x, y = slices.shape
+    return slices.reshape(volumes, -1, channels, x, y).permute(0, 2, 3, 4, 1)
+
+
+def checked(network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Bind a network's further arguments; what it returns must have the size of its input, else ``ValueError``."""
+
+    def predictor(windows: torch.Tensor) -> torch.Tensor:
+        return _same_size(windows, network(windows, *args, **kwargs))
+
+    return predictor
 
 
 def _same_size(windows: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
