@@ -1,4 +1,4 @@
-"""What MONAI's engines need around an iteration."""
+"""What the project adds to MONAI's engines."""
 
 from pipeline.engines.adversarial import AdversarialSegmentationTrainer, MaskDiscriminator
 from pipeline.engines.prepare_batch import PrepareAugmentedBatch
