@@ -4,6 +4,7 @@
 """
 
 from pipeline.transforms.check_image import CheckImage, CheckImaged, CheckSameGridd
+from pipeline.transforms.expected_dice import ExpectedDice, ExpectedDiced
 from pipeline.transforms.largest_component import KeepLargestComponent, KeepLargestComponentd
 from pipeline.transforms.load_volume import LoadVolume, LoadVolumed
 from pipeline.transforms.map_labels import MapLabels, MapLabelsd
@@ -19,6 +20,8 @@ __all__ = [
     "CheckSameGridd",
     "EnsureVolume",
     "EnsureVolumed",
+    "ExpectedDice",
+    "ExpectedDiced",
     "KeepLargestComponent",
     "KeepLargestComponentd",
     "LoadVolume",
