@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from monai.engines import AdversarialTrainer
-from monai.engines.utils import AdversarialIterationEvents, AdversarialKeys, IterationEvents
+from monai.engines.utils import IterationEvents
 from monai.losses import PatchAdversarialLoss
 from monai.networks import one_hot
 from monai.networks.nets import PatchDiscriminator
+from monai.utils.enums import AdversarialIterationEvents, AdversarialKeys
 from monai.utils.enums import CommonKeys as Keys
 from torch import nn
 from torch.optim import Optimizer

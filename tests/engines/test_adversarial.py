@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from monai.engines.utils import AdversarialKeys, IterationEvents
+from monai.engines.utils import IterationEvents
 from monai.losses import DiceCELoss
+from monai.utils.enums import AdversarialKeys
 
 from pipeline.engines import AdversarialSegmentationTrainer, MaskDiscriminator
 
