@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn as nn
-from monai.networks.blocks import TransformerBlock
 from monai.networks.layers.factories import Conv
 
 
@@ -25,7 +24,7 @@ class TransformerBottleneck(nn.Module):
 
     Source:
         Chen et al., TransUNet, 2021 (https://arxiv.org/abs/2102.04306), for the place of the layers; Chu et al.,
-        Conditional Positional Encodings, 2021 (https://arxiv.org/abs/2102.10882); the layers are MONAI's.
+        Conditional Positional Encodings, 2021 (https://arxiv.org/abs/2102.10882).
     """
 
     def __init__(
@@ -38,7 +37,10 @@ class TransformerBottleneck(nn.Module):
             raise ValueError(f"num_heads must divide channels, got {num_heads} and {channels}.")
         self.position = Conv[Conv.CONV, spatial_dims](channels, channels, 3, padding=1, groups=channels)
         self.layers = nn.ModuleList(
-            TransformerBlock(channels, 4 * channels, num_heads, dropout, qkv_bias=True) for _ in range(num_layers)
+            nn.TransformerEncoderLayer(
+                channels, num_heads, 4 * channels, dropout, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(channels)
 

@@ -47,13 +47,10 @@ def test_loss_is_that_of_the_mask_and_the_weighted_verdict() -> None:
     trainer = make_trainer(weight=0.5)
     trainer.run()
     output = trainer.state.output
-    verdict = 0.5 * ((output[AdversarialKeys.FAKE_LOGITS] - 1) ** 2).mean()
-    assert output["loss"] > output[AdversarialKeys.RECONSTRUCTION_LOSS]
     assert output[AdversarialKeys.GENERATOR_LOSS] > 0
     torch.testing.assert_close(
         output["loss"], output[AdversarialKeys.RECONSTRUCTION_LOSS] + output[AdversarialKeys.GENERATOR_LOSS]
     )
-    assert verdict.isfinite()
 
 
 def test_labels_are_the_real_masks() -> None:

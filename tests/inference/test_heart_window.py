@@ -109,7 +109,7 @@ def test_no_voxel_has_no_box() -> None:
 
 def test_window_stays_inside_the_slice() -> None:
     network = BrightIsHeart()
-    predicted = HeartWindowInferer(-1, (16, 16), margin=2)(stack((40, 40), heart=(0, 32)), network)
+    predicted = HeartWindowInferer(-1, (16, 16), sw_batch_size=8, margin=2)(stack((40, 40), heart=(0, 32)), network)
     assert network.sizes == [(40, 40), (16, 16)]
     assert predicted.argmax(dim=1)[0, :, :, 0].sum() == 80
 
