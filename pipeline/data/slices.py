@@ -21,9 +21,10 @@ class SliceDataset(Randomizable, Dataset):
         jitter: largest distance of the window's center from the center of the labels, in pixels along each axis.
         anywhere_prob: probability that the window is centered anywhere in the slice, so that the network also learns
             what lies far from the heart.
+        neighbors: slices to either side that the image gets as channels, see ``transforms.neighbor_slices``.
 
     Raises:
-        ValueError: ``volumes`` is empty.
+        ValueError: ``volumes`` is empty, or ``neighbors`` is negative.
     """
 
     def __init__(
@@ -32,7 +33,11 @@ class SliceDataset(Randomizable, Dataset):
         window_size: Sequence[int],
         jitter: int = 16,
         anywhere_prob: float = 0.1,
+        neighbors: int = 0,
     ) -> None:
+        if neighbors < 0:
+            raise ValueError(f"neighbors must not be negative, got {neighbors}.")
+        self.neighbors = neighbors
         self.volumes = volumes
         self.window_size = (int(window_size[0]), int(window_size[1]))
         self.jitter = jitter
@@ -51,13 +56,17 @@ class SliceDataset(Randomizable, Dataset):
         return len(self.index)
 
     def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
-        """Return ``image`` ``(1, *window_size)`` float32 and ``label`` ``(1, *window_size)`` of one slice."""
+        """Return ``image`` ``(1 + 2 * neighbors, *window_size)`` and ``label`` ``(1, *window_size)`` of one slice."""
         volume, position = self.index[i]
         item = self.volumes[volume]
         shape = np.array(item["label"].shape[1:3])
         start = self._draw_center(self.centers[volume], shape) - np.array(self.window_size) // 2
-        slices = {key: _plain(item[key])[..., position] for key in ("image", "label")}
-        return {key: cut_window(image, start, self.window_size) for key, image in slices.items()}
+        stack, label = (_plain(item[key]) for key in ("image", "label"))
+        # the end of the stack stands in for what lies beyond it, as in transforms.neighbor_slices
+        places = range(position - self.neighbors, position + self.neighbors + 1)
+        image = torch.cat([stack[..., min(max(place, 0), stack.shape[-1] - 1)] for place in places])
+        slices = {"image": image, "label": label[..., position]}
+        return {key: cut_window(slice_, start, self.window_size) for key, slice_ in slices.items()}
 
     def _draw_center(self, center: np.ndarray, shape: np.ndarray) -> np.ndarray:
         if self.R.random_sample() < self.anywhere_prob:

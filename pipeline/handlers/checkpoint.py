@@ -197,6 +197,35 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     return network
 
 
+def load_pretrained(network: nn.Module, path: str | Path, may_differ: str) -> bool:
+    """Load a plain ``state_dict`` into ``network``; the part named ``may_differ`` stays as it is where it does not fit.
+
+    Args:
+        network: to be trained on.
+        path: of the weights.
+        may_differ: prefix of the names, such as ``"head."``.
+
+    Returns:
+        Whether that part did not fit.
+
+    Raises:
+        InputError: as ``load_weights``, of the other parts.
+    """
+    weights = load_checkpoint(path)
+    if weights.keys() >= STATE_KEYS:
+        raise InputError(f"{path} is the state of a training, not the weights of a network. Use the {BEST} beside it.")
+    own = network.state_dict()
+    part = {key for key in own.keys() | weights.keys() if key.startswith(may_differ)}
+    differs = any(getattr(own.get(key), "shape", None) != getattr(weights.get(key), "shape", None) for key in part)
+    merged = dict(weights)
+    if differs:
+        merged = {key: value for key, value in weights.items() if key not in part}
+        merged |= {key: own[key] for key in part if key in own}
+    _require_same_keys(network, merged, Path(path))
+    network.load_state_dict(merged)
+    return differs
+
+
 def _unwrapped(network: nn.Module) -> nn.Module:
     # a distributed network puts its own name before all keys
     return network.module if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel) else network

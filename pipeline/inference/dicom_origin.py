@@ -43,8 +43,8 @@ PHYSICAL = ("PatientSex", "PatientSize", "PatientWeight")
 SEXES = ("M", "F", "O")
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_DECIMALS = 9
-"""Of a mm: 12.5 is written, not the 12.500000000000002 of a matrix product."""
+_DECIMALS = 12
+"""12.5 is written, not the 12.500000000000002 of a matrix product."""
 
 
 @dataclass(frozen=True)

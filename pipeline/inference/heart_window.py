@@ -2,38 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from monai.data import MetaTensor
+from monai.inferers import Inferer
 from monai.utils import BlendMode, PytorchPadMode, ensure_tuple_rep
 from scipy import ndimage
 
-from pipeline.inference.inferer import SliceWindowInferer
+from pipeline.inference.inferer import SliceWindowInferer, as_slices, as_stacks, checked
+from pipeline.inference.views import VIEW_COUNTS, mean_over_views
+from pipeline.transforms import neighbor_slices
+
+BACKGROUND_LOGIT = 10.0
+"""Of the background outside of the window; the other classes have 0 there, and so a probability below 0.0001."""
+
+MAX_GROWTHS = 3
+"""How often a window that cuts the heart is enlarged before the whole slices are taken."""
+
+Predictor = Callable[[torch.Tensor], torch.Tensor]
+Window = tuple[slice, slice]
 
 
-class HeartWindowInferer(SliceWindowInferer):
-    """Finds the heart by sliding windows over whole slices, then predicts once more in a single window around it.
+class HeartWindowInferer(Inferer):
+    """Finds the heart by a coarse look at some slices, then predicts all slices in one window around it.
 
     The network was trained on windows of ``heart_size`` with the heart near their center. Windows that slide cut the
     heart into parts, and large ones dilute the average that ASPP's image pooling sees; one window around the heart is
-    what the network knows. Outside of that window the first prediction stands.
+    what the network knows. It also costs a fraction of the whole slices. All phases of a batch share the window. Where
+    the prediction reaches the window's border the window grows. Outside of it is background.
 
     Args:
-        roi_size: size of the sliding window along x and y; slices that fit into it go through the network whole.
+        roi_size: size of the sliding window that finds the heart, along x and y; slices that fit into it go through the
+            network whole.
         heart_size: smallest window around the heart, that of the training; a larger heart gets a larger window.
         sw_batch_size: windows, and slices of the second pass, that go through the network at once.
         overlap: overlap of neighboring windows, from 0 (none) to below 1.
         mode: how overlapping windows are blended, ``"constant"`` or ``"gaussian"``.
         margin: pixels between the heart and the border of its window, at least.
         divisible_by: sizes are padded or rounded up to multiples of it; the product of the network's strides.
+        find_scale: of the slices that the heart is looked for in, in (0, 1]: 0.5 halves their resolution.
+        find_slices: of each stack, at most so many, spread over it; None for all.
+        find_phases: at most so many volumes of the batch, spread over it; None for all.
         padding_mode: how a slice that is too small is padded, see ``torch.nn.functional.pad``.
         cval: value of the padding in mode ``"constant"``.
         progress: show a progress bar over the windows.
+        neighbors: slices to either side that each slice is given as channels, see ``transforms.neighbor_slices``.
+        views: of the window around the heart, whose mean is taken: 1, 4 or 8, see :func:`mean_over_views`.
 
     Raises:
-        ValueError: a size, ``sw_batch_size``, ``overlap``, ``margin`` or ``divisible_by`` is out of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -45,64 +67,179 @@ class HeartWindowInferer(SliceWindowInferer):
         mode: BlendMode | str = BlendMode.CONSTANT,
         margin: int = 12,
         divisible_by: int = 8,
+        find_scale: float = 1.0,
+        find_slices: int | None = None,
+        find_phases: int | None = None,
         padding_mode: PytorchPadMode | str = PytorchPadMode.CONSTANT,
         cval: float = 0.0,
         progress: bool = False,
+        neighbors: int = 0,
+        views: int = 1,
     ) -> None:
-        super().__init__(roi_size, sw_batch_size, overlap, mode, padding_mode, cval, progress, divisible_by)
+        self.whole = SliceWindowInferer(
+            roi_size, sw_batch_size, overlap, mode, padding_mode, cval, progress, divisible_by, neighbors
+        )
         self.heart_size: tuple[int, int] = ensure_tuple_rep(heart_size, 2)
         if min(self.heart_size) < 1:
             raise ValueError(f"heart_size must be positive, got {self.heart_size}.")
         if margin < 0:
             raise ValueError(f"margin must not be negative, got {margin}.")
-        self.margin = margin
+        if not 0 < find_scale <= 1:
+            raise ValueError(f"find_scale must be above 0 and at most 1, got {find_scale}.")
+        for name, value in (("find_slices", find_slices), ("find_phases", find_phases)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1 or None, got {value}.")
+        if views not in VIEW_COUNTS:
+            raise ValueError(f"views must be one of {VIEW_COUNTS}, got {views}.")
+        self.margin, self.divisible_by = margin, divisible_by
+        self.find_scale, self.find_slices, self.find_phases = find_scale, find_slices, find_phases
+        self.neighbors, self.views = neighbors, views
 
-    def _predict(self, slices: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        size = slices.shape[2:]
-        missing = [max(smallest - n, 0) for n, smallest in zip(size, self.heart_size, strict=True)]
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        """Predict a batch of stacks: volumes of one scan, its phases.
+
+        Args:
+            inputs: ``(N, C, X, Y, Z)``, the slices along the last axis.
+            network: maps ``(B, C * (1 + 2 * neighbors), X, Y)`` to logits ``(B, K, X, Y)``, the background first.
+            args: passed on to the network.
+            kwargs: passed on to the network.
+
+        Returns:
+            Logits ``(N, K, X, Y, Z)`` with the metadata and dtype of the inputs.
+
+        Raises:
+            ValueError: the inputs have another number of axes, or the network returns maps of another size.
+        """
+        predictor = checked(network, *args, **kwargs)
+        volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        predicted = self._predict(self._padded(volumes), predictor)
+        low = [(large - n) // 2 for large, n in zip(predicted.shape[2:4], volumes.shape[2:4], strict=True)]
+        x, y = (slice(start, start + n) for start, n in zip(low, volumes.shape[2:4], strict=True))
+        cut = predicted[:, :, x, y].to(volumes.dtype)
+        return MetaTensor(cut).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else cut
+
+    def _padded(self, volumes: torch.Tensor) -> torch.Tensor:
+        if volumes.ndim != 5:
+            raise ValueError(f"inputs must be stacks of shape (N, C, X, Y, Z), got {tuple(volumes.shape)}.")
+        missing = [max(smallest - n, 0) for n, smallest in zip(volumes.shape[2:4], self.heart_size, strict=True)]
         low = [n // 2 for n in missing]
-        padding = (low[1], missing[1] - low[1], low[0], missing[0] - low[0])
-        padded = F.pad(slices, padding, mode=self.padding_mode, value=self.cval)
-        predicted = super()._predict(padded, predictor)
-        heart = predicted.argmax(dim=1).cpu().numpy() > 0
-        window = heart_window(heart, self.heart_size, self.margin, self.divisible_by or 1)
-        if window is not None:
-            around = (slice(None), slice(None), *window)
-            predicted[around] = torch.cat([predictor(batch) for batch in self._batches(padded[around])])
-        return predicted[:, :, low[0] : low[0] + size[0], low[1] : low[1] + size[1]]
+        padding = (0, 0, low[1], missing[1] - low[1], low[0], missing[0] - low[0])
+        return F.pad(volumes, padding, mode=self.whole.padding_mode, value=self.whole.cval)
+
+    def _predict(self, volumes: torch.Tensor, predictor: Predictor) -> torch.Tensor:
+        window = self._find(volumes, predictor)
+        limits = volumes.shape[2:4]
+        for _ in range(MAX_GROWTHS + 1):
+            if window is None:
+                break
+            predicted = self._predict_window(volumes, window, predictor)
+            cut = cut_sides(predicted, window, limits)
+            if not any(cut):
+                return _outside_is_background(predicted, window, limits)
+            window = self._grown(window, cut, limits)
+        return self.whole.predict(volumes, predictor)
+
+    def _find(self, volumes: torch.Tensor, predictor: Predictor) -> Window | None:
+        some = volumes[_spread(len(volumes), self.find_phases)]
+        stacked = neighbor_slices(some, self.neighbors)[..., _spread(volumes.shape[-1], self.find_slices)]
+        slices = as_slices(stacked)
+        if self.find_scale < 1:
+            slices = F.interpolate(slices, scale_factor=self.find_scale, mode="bilinear", antialias=True)
+        x, y = slices.shape[2:]
+        # at the far sides, so that places stay: the network asks for a smallest size
+        missing = [max(smallest - n, 0) for n, smallest in zip((x, y), self.heart_size, strict=True)]
+        slices = F.pad(slices, (0, missing[1], 0, missing[0]), value=self.whole.cval)
+        logits = self.whole.predict_slices(slices, predictor)[:, :, :x, :y]
+        heart = logits.argmax(dim=1).cpu().numpy() > 0
+        box = heart_box(heart)
+        if box is None:
+            return None
+        scale = [n / small for n, small in zip(volumes.shape[2:4], heart.shape[1:], strict=True)]
+        sides = [
+            slice(math.floor(side.start * factor), math.ceil(side.stop * factor))
+            for side, factor in zip(box, scale, strict=True)
+        ]
+        return self._window(sides, volumes.shape[2:4])
+
+    def _window(self, sides: Sequence[slice], limits: Sequence[int]) -> Window:
+        x, y = (
+            _span(side, smallest, self.margin, self.divisible_by, limit)
+            for side, smallest, limit in zip(sides, self.heart_size, limits, strict=True)
+        )
+        return x, y
+
+    def _grown(self, window: Window, cut: Sequence[bool], limits: Sequence[int]) -> Window:
+        # by a quarter of the window and, with the margin, a little more on the sides that cut the heart
+        sides = [
+            slice(
+                max(span.start - (span.stop - span.start) // 4, 0) if before else span.start + self.margin,
+                min(span.stop + (span.stop - span.start) // 4, limit) if after else span.stop - self.margin,
+            )
+            for span, before, after, limit in zip(window, cut[::2], cut[1::2], limits, strict=True)
+        ]
+        return self._window(sides, limits)
+
+    def _predict_window(self, volumes: torch.Tensor, window: Window, predictor: Predictor) -> torch.Tensor:
+        x, y = window
+        slices = as_slices(neighbor_slices(volumes[:, :, x, y], self.neighbors))
+        parts = [mean_over_views(batch, predictor, self.views) for batch in self.whole.batches(slices)]
+        return as_stacks(torch.cat(parts), len(volumes))
 
 
-def heart_window(
-    heart: np.ndarray, smallest_size: Sequence[int], margin: int, divisible_by: int
-) -> tuple[slice, slice] | None:
-    """Return the window around the heart.
+def _outside_is_background(predicted: torch.Tensor, window: Window, limits: Sequence[int]) -> torch.Tensor:
+    n, k, _, _, z = predicted.shape
+    whole = predicted.new_zeros((n, k, limits[0], limits[1], z))
+    whole[:, 0] = BACKGROUND_LOGIT
+    whole[:, :, window[0], window[1]] = predicted
+    return whole
+
+
+def _spread(count: int, at_most: int | None) -> list[int]:
+    """Return places from 0 to ``count - 1``, all or ``at_most`` of them, each in the middle of its share."""
+    if at_most is None or at_most >= count:
+        return list(range(count))
+    return [int((place + 0.5) * count / at_most) for place in range(at_most)]
+
+
+def cut_sides(predicted: torch.Tensor, window: Window, limits: Sequence[int]) -> list[bool]:
+    """Tell on which sides a window cuts the heart: where foreground reaches a border that is not the slice's own.
+
+    Args:
+        predicted: logits ``(N, K, *window, Z)``.
+        window: slices along x and y.
+        limits: size of the whole slice.
+
+    Returns:
+        Low and high side of x, low and high side of y.
+    """
+    heart = predicted.argmax(dim=1) > 0
+    return [
+        window[0].start > 0 and bool(heart[:, 0].any()),
+        window[0].stop < limits[0] and bool(heart[:, -1].any()),
+        window[1].start > 0 and bool(heart[:, :, 0].any()),
+        window[1].stop < limits[1] and bool(heart[:, :, -1].any()),
+    ]
+
+
+def heart_box(heart: np.ndarray) -> tuple[slice, slice] | None:
+    """Return the box of the heart.
 
     The heart is the piece of the stack's projection that most slices agree on, so that a false voxel far away moves
     nothing.
 
     Args:
         heart: mask of all slices ``(B, X, Y)``.
-        smallest_size: of the window, in pixels.
-        margin: pixels around the heart.
-        divisible_by: the window's size is a multiple of it where the slice has room.
 
     Returns:
-        Slices along x and y; None where there is no heart, or where the window would be the whole slice.
+        Slices along x and y; None where there is no heart.
     """
     votes = heart.sum(axis=0)
     pieces, count = ndimage.label(votes > 0)
     if count == 0:
         return None
     largest = 1 + int(np.argmax(ndimage.sum_labels(votes, pieces, range(1, count + 1))))
-    box = ndimage.find_objects(pieces)[largest - 1]
-    limits = heart.shape[1:]
-    window = [
-        _span(side, smallest, margin, divisible_by, limit)
-        for side, smallest, limit in zip(box, smallest_size, limits, strict=True)
-    ]
-    if all(span.stop - span.start == limit for span, limit in zip(window, limits, strict=True)):
-        return None
-    return window[0], window[1]
+    x, y = ndimage.find_objects(pieces)[largest - 1]
+    return x, y
 
 
 def _span(side: slice, smallest: int, margin: int, divisible_by: int, limit: int) -> slice:

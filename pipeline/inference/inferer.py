@@ -13,6 +13,8 @@ from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import BlendMode, PytorchPadMode, ensure_tuple_rep
 from tqdm import tqdm
 
+from pipeline.transforms import neighbor_slices
+
 
 class SliceWindowInferer(Inferer):
     """Runs a 2D network over each slice of a stack, by sliding window where the slice is larger than the window.
@@ -37,9 +39,10 @@ class SliceWindowInferer(Inferer):
         divisible_by: pad a slice that is smaller than the window only to the next multiple of this instead of to the
             window's size, which saves the time of the padding. Take the product of the network's strides. None: pad to
             the window, as SliceInferer does.
+        neighbors: slices to either side that each slice is given as channels, see ``transforms.neighbor_slices``.
 
     Raises:
-        ValueError: ``sw_batch_size``, ``overlap`` or ``divisible_by`` is out of its range.
+        ValueError: ``sw_batch_size``, ``overlap``, ``divisible_by`` or ``neighbors`` is out of its range.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class SliceWindowInferer(Inferer):
         cval: float = 0.0,
         progress: bool = False,
         divisible_by: int | None = None,
+        neighbors: int = 0,
     ) -> None:
         if sw_batch_size < 1:
             raise ValueError(f"sw_batch_size must be at least 1, got {sw_batch_size}.")
@@ -59,6 +63,9 @@ class SliceWindowInferer(Inferer):
             raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}.")
         if divisible_by is not None and divisible_by < 1:
             raise ValueError(f"divisible_by must be at least 1, got {divisible_by}.")
+        if neighbors < 0:
+            raise ValueError(f"neighbors must not be negative, got {neighbors}.")
+        self.neighbors = neighbors
         self.roi_size: tuple[int, int] = ensure_tuple_rep(roi_size, 2)
         self.sw_batch_size = sw_batch_size
         self.overlap = overlap
@@ -75,7 +82,7 @@ class SliceWindowInferer(Inferer):
 
         Args:
             inputs: ``(N, C, X, Y, Z)``, the slices along the last axis.
-            network: maps ``(B, C, X, Y)`` to ``(B, K, X, Y)``.
+            network: maps ``(B, C * (1 + 2 * neighbors), X, Y)`` to ``(B, K, X, Y)``.
             args: passed on to the network.
             kwargs: passed on to the network.
 
@@ -88,24 +95,23 @@ class SliceWindowInferer(Inferer):
         if inputs.ndim != 5:
             raise ValueError(f"inputs must be stacks of shape (N, C, X, Y, Z), got {tuple(inputs.shape)}.")
         volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        n, channels, x, y, z = volumes.shape
-        slices = volumes.permute(0, 4, 1, 2, 3).reshape(n * z, channels, x, y)
+        predicted = self.predict(volumes, checked(network, *args, **kwargs)).to(volumes.dtype)
+        return MetaTensor(predicted).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else predicted
 
-        def predictor(windows: torch.Tensor) -> torch.Tensor:
-            return _same_size(windows, network(windows, *args, **kwargs))
+    def predict(self, volumes: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Map volumes ``(N, C, X, Y, Z)`` to logits ``(N, K, X, Y, Z)``."""
+        slices = as_slices(neighbor_slices(volumes, self.neighbors))
+        return as_stacks(self.predict_slices(slices, predictor), len(volumes))
 
-        predicted = self._predict(slices, predictor).to(volumes.dtype)
-        stacked = predicted.reshape(n, z, -1, x, y).permute(0, 2, 3, 4, 1)
-        return MetaTensor(stacked).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else stacked
-
-    def _predict(self, slices: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def predict_slices(self, slices: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Map slices ``(B, C, X, Y)``, with their neighbors, to logits ``(B, K, X, Y)``."""
         size = slices.shape[2:]
         window = [self._window(n, roi) for n, roi in zip(size, self.roi_size, strict=True)]
         low = [max(w - n, 0) // 2 for n, w in zip(size, window, strict=True)]
         high = [max(w - n, 0) - before for n, w, before in zip(size, window, low, strict=True)]
         padded = F.pad(slices, (low[1], high[1], low[0], high[0]), mode=self.padding_mode, value=self.cval)
         if tuple(padded.shape[2:]) == tuple(window):
-            predicted = torch.cat([predictor(batch) for batch in self._batches(padded)])
+            predicted = torch.cat([predictor(batch) for batch in self.batches(padded)])
         else:
             # a tensor, since the predictor returns one
             blended = sliding_window_inference(
@@ -113,6 +119,10 @@ class SliceWindowInferer(Inferer):
             )
             predicted = cast(torch.Tensor, blended)
         return predicted[:, :, low[0] : low[0] + size[0], low[1] : low[1] + size[1]]
+
+    def batches(self, slices: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Split slices ``(B, C, X, Y)`` into batches of ``sw_batch_size``."""
+        return iter(tqdm(slices.split(self.sw_batch_size), disable=not self.progress))
 
     def _window(self, size: int, roi: int) -> int:
         """Return the window's size along an axis of the slice."""
@@ -122,8 +132,26 @@ class SliceWindowInferer(Inferer):
         padded = math.ceil(size / multiple) * multiple
         return padded if roi <= 0 else min(roi, padded)
 
-    def _batches(self, slices: torch.Tensor) -> Iterator[torch.Tensor]:
-        return iter(tqdm(slices.split(self.sw_batch_size), disable=not self.progress))
+
+def as_slices(volumes: torch.Tensor) -> torch.Tensor:
+    """Turn ``(N, C, X, Y, Z)`` into the slices ``(N * Z, C, X, Y)``."""
+    n, channels, x, y, z = volumes.shape
+    return volumes.permute(0, 4, 1, 2, 3).reshape(n * z, channels, x, y)
+
+
+def as_stacks(slices: torch.Tensor, volumes: int) -> torch.Tensor:
+    """Turn slices ``(N * Z, K, X, Y)`` into ``(N, K, X, Y, Z)``, N being ``volumes``."""
+    _, channels, x, y = slices.shape
+    return slices.reshape(volumes, -1, channels, x, y).permute(0, 2, 3, 4, 1)
+
+
+def checked(network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Bind a network's further arguments; what it returns must have the size of its input, else ``ValueError``."""
+
+    def predictor(windows: torch.Tensor) -> torch.Tensor:
+        return _same_size(windows, network(windows, *args, **kwargs))
+
+    return predictor
 
 
 def _same_size(windows: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:

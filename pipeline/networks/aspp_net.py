@@ -9,8 +9,10 @@ import torch
 import torch.nn as nn
 from monai.networks.layers.factories import Conv, Pool
 from monai.networks.layers.utils import get_act_layer
+from monai.networks.nets.attentionunet import AttentionBlock
 
 from pipeline.networks.aspp import ASPP, conv_norm_act, per_axis, resize_to
+from pipeline.networks.transformer import TransformerBottleneck
 
 
 class ResidualUnit(nn.Module):
@@ -58,9 +60,12 @@ class DecoderStage(nn.Module):
 
     One convolution refines the result: capacity is worth more in the encoder.
 
+    With ``attention_gates`` what is coarse weighs each position of what is fine before they join.
+
     Source:
         Isensee et al., nnU-Net Revisited, 2024 (https://arxiv.org/abs/2404.09556), whose residual-encoder presets have
-        one convolution a decoder stage.
+        one convolution a decoder stage; Oktay et al., Attention U-Net, 2018 (https://arxiv.org/abs/1804.03999), whose
+        gate is MONAI's ``AttentionBlock``.
     """
 
     def __init__(
@@ -71,9 +76,12 @@ class DecoderStage(nn.Module):
         kernel_size: Sequence[int] | int,
         skips: bool,
         act: str | tuple,
+        attention_gates: bool = False,
     ) -> None:
         super().__init__()
         self.skips = skips
+        inner = max(out_channels // 2, 1)
+        self.gate = AttentionBlock(spatial_dims, inner, out_channels, out_channels) if attention_gates else None
         self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
         # projecting before upsampling costs a quarter (2D) of projecting after it, with the same result
         self.project = conv_norm_act(spatial_dims, in_channels, out_channels, kernel_size=1, act=act)
@@ -84,6 +92,8 @@ class DecoderStage(nn.Module):
         """Map ``(B, in_channels, *small)`` and ``(B, out_channels, *large)`` to ``(B, out_channels, *large)``."""
         x = resize_to(self.project(x), list(skip.shape[2:]), self.mode)
         if self.skips:
+            if self.gate is not None:
+                skip = self.gate(x, skip)
             x = torch.cat([x, skip], dim=1)
         return self.refine(x)
 
@@ -126,12 +136,15 @@ class ASPPNet(nn.Module):
         branch_channels: channels of each ASPP branch; half of ``aspp_channels`` if ``None``.
         image_pooling: whether ASPP has the branch that averages the whole map.
         skips: whether the decoder joins the encoder's maps; without, it is the plain encoder–decoder.
+        attention_gates: whether each skip passes an attention gate.
+        transformer_layers: of self-attention between encoder and ASPP, see ``TransformerBottleneck``; 0 for none.
+        transformer_heads: of each of these layers.
         act: activation, in MONAI's form.
         dropout: probability of dropping a channel after the ASPP, in [0, 1).
 
     Raises:
         ValueError: the lengths of ``channels``, ``strides``, ``num_res_units`` and ``kernel_size`` differ, a number
-            is below 1, a kernel size is even, or ``spatial_dims`` is not 2 or 3.
+            is below 1, a kernel size is even, ``spatial_dims`` is not 2 or 3, or there are attention gates without skips.
 
     Note:
         In training image pooling normalizes one value a sample: it needs batches of at least two.
@@ -156,12 +169,17 @@ class ASPPNet(nn.Module):
         branch_channels: int | None = None,
         image_pooling: bool = True,
         skips: bool = True,
+        attention_gates: bool = False,
+        transformer_layers: int = 0,
+        transformer_heads: int = 4,
         act: str | tuple = ("relu", {"inplace": True}),
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         kernels = [kernel_size] * len(channels) if isinstance(kernel_size, int) else list(kernel_size)
         _check_stages(spatial_dims, channels, strides, kernels, num_res_units)
+        if attention_gates and not skips:
+            raise ValueError("attention_gates need skips=True: they weigh what the skips bring.")
         stage_strides = [per_axis("strides", stride, spatial_dims) for stride in strides]
         self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
         self.encoder = nn.ModuleList()
@@ -171,6 +189,11 @@ class ASPPNet(nn.Module):
             stage += [ResidualUnit(spatial_dims, width, width, kernel, 1, act) for _ in range(units - 1)]
             self.encoder.append(nn.Sequential(*stage))
             previous = width
+        self.transformer = (
+            TransformerBottleneck(spatial_dims, previous, transformer_layers, transformer_heads)
+            if transformer_layers
+            else nn.Identity()
+        )
         aspp_width = aspp_channels or channels[-1]
         self.aspp = ASPP(
             spatial_dims,
@@ -186,7 +209,7 @@ class ASPPNet(nn.Module):
         self.decoder = nn.ModuleList()
         previous = aspp_width
         for width, kernel in zip(reversed(channels[:-1]), reversed(kernels[:-1]), strict=True):
-            self.decoder.append(DecoderStage(spatial_dims, previous, width, kernel, skips, act))
+            self.decoder.append(DecoderStage(spatial_dims, previous, width, kernel, skips, act, attention_gates))
             previous = width
         self.head = Conv[Conv.CONV, spatial_dims](previous, out_channels, kernel_size=1)
         self.total_strides = [math.prod(stride) for stride in zip(*stage_strides, strict=True)]
@@ -219,7 +242,7 @@ class ASPPNet(nn.Module):
         for stage in self.encoder:
             x = stage(x)
             maps.append(x)
-        x = self.aspp(x)
+        x = self.aspp(self.transformer(x))
         for depth, stage in enumerate(self.decoder):
             x = stage(x, maps[len(maps) - 2 - depth])
         return resize_to(self.head(x), size, self.mode)

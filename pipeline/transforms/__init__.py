@@ -5,9 +5,11 @@
 
 from pipeline.transforms.check_image import CheckImage, CheckImaged, CheckSameGridd
 from pipeline.transforms.drawn import CropToDrawn, CropToDrawnd, KeepDrawn, KeepDrawnd
+from pipeline.transforms.expected_dice import ExpectedDice, ExpectedDiced
 from pipeline.transforms.largest_component import KeepLargestComponent, KeepLargestComponentd
 from pipeline.transforms.load_volume import LoadVolume, LoadVolumed
 from pipeline.transforms.map_labels import MapLabels, MapLabelsd
+from pipeline.transforms.neighbor_slices import neighbor_slices
 from pipeline.transforms.orientation import OrientInPlane, OrientInPlaned
 from pipeline.transforms.repair_affine import RepairAffine, RepairAffined
 from pipeline.transforms.select_frame import SelectFrame, SelectFramed
@@ -21,6 +23,8 @@ __all__ = [
     "CropToDrawnd",
     "EnsureVolume",
     "EnsureVolumed",
+    "ExpectedDice",
+    "ExpectedDiced",
     "KeepDrawn",
     "KeepDrawnd",
     "KeepLargestComponent",
@@ -35,4 +39,5 @@ __all__ = [
     "RepairAffined",
     "SelectFrame",
     "SelectFramed",
+    "neighbor_slices",
 ]

@@ -3,6 +3,7 @@
 from pipeline.inference.collate import collate_phases
 from pipeline.workflows.device import load_network, place
 from pipeline.workflows.evaluation import run_evaluation
+from pipeline.workflows.finetune import encoder_slower, pretrained_network
 from pipeline.workflows.inference import run_inference
 from pipeline.workflows.processes import distribute, end_processes, rank_device, share_cases, start_processes
 from pipeline.workflows.schedule import count_iterations, one_cycle
@@ -13,12 +14,14 @@ __all__ = [
     "collate_phases",
     "count_iterations",
     "distribute",
+    "encoder_slower",
     "end_processes",
     "initialize",
     "load_network",
     "one_cycle",
     "place",
     "preflight",
+    "pretrained_network",
     "rank_device",
     "run_evaluation",
     "run_inference",

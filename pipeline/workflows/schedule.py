@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
@@ -26,7 +28,7 @@ def count_iterations(loader: DataLoader) -> int:
 
 def one_cycle(
     optimizer: Optimizer,
-    max_lr: float,
+    max_lr: float | Sequence[float] | None,
     epochs: int,
     steps_per_epoch: int,
     pct_start: float = 0.3,
@@ -39,7 +41,7 @@ def one_cycle(
 
     Args:
         optimizer: whose learning rate is scheduled.
-        max_lr: highest learning rate.
+        max_lr: highest learning rate; a list has one for each parameter group. None takes the groups' own.
         epochs: of the whole training.
         steps_per_epoch: iterations of an epoch.
         pct_start: share of the iterations in which the learning rate rises, in [0, 1].
@@ -50,9 +52,10 @@ def one_cycle(
     """
     if pct_start * (epochs * steps_per_epoch) == 1:
         pct_start *= 1 + 1e-9
+    highest = [group["lr"] for group in optimizer.param_groups] if max_lr is None else max_lr
     return OneCycleLR(
         optimizer,
-        max_lr,
+        list(highest) if isinstance(highest, Sequence) else highest,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         pct_start=pct_start,

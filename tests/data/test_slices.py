@@ -145,3 +145,14 @@ def test_window_at_the_border(start: tuple[int, int], expected: list[list[int]])
 def test_window_around_the_whole_image() -> None:
     window = cut_window(torch.ones(2, 1, 2), np.array([-1, -2]), (3, 5))
     assert window[1].tolist() == [[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]]
+
+
+def test_neighbors_become_channels() -> None:
+    values = dataset(volume(slices=3), neighbors=1)[0]["image"][:, 0, 0]
+    # slice 0 stands in for the one below it
+    assert [int(value) // 100 % 10 for value in values] == [0, 0, 1]
+
+
+def test_negative_neighbors_are_refused() -> None:
+    with pytest.raises(ValueError, match="neighbors must not be negative, got -1"):
+        dataset(neighbors=-1)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
-from pipeline.inference.heart_window import HeartWindowInferer, heart_window
+from pipeline.inference.heart_window import HeartWindowInferer, heart_box
 
 
 class BrightIsHeart(torch.nn.Module):
@@ -20,8 +22,8 @@ class BrightIsHeart(torch.nn.Module):
         return torch.cat([0.5 - x, x - 0.5], dim=1)
 
 
-def stack(size: tuple[int, int] = (60, 50), heart: tuple[int, int] = (30, 20)) -> torch.Tensor:
-    image = torch.zeros(1, 1, *size, 3)
+def stack(size: tuple[int, int] = (60, 50), heart: tuple[int, int] = (30, 20), volumes: int = 1) -> torch.Tensor:
+    image = torch.zeros(volumes, 1, *size, 3)
     image[:, :, heart[0] : heart[0] + 10, heart[1] : heart[1] + 8] = 1.0
     return image
 
@@ -33,33 +35,58 @@ def test_second_pass_sees_a_window_around_the_heart() -> None:
     assert network.sizes == [(64, 56), (24, 16)]
 
 
-def test_equals_the_whole_slice_for_a_network_without_context() -> None:
+def test_classes_equal_those_of_the_whole_slice_for_a_network_without_context() -> None:
     image = stack()
-    whole = BrightIsHeart()(image[..., 1])
-    torch.testing.assert_close(HeartWindowInferer(-1, (16, 16))(image, BrightIsHeart())[..., 1], whole)
+    whole = BrightIsHeart()(image[..., 1]).argmax(dim=1)
+    assert torch.equal(HeartWindowInferer(-1, (16, 16))(image, BrightIsHeart())[..., 1].argmax(dim=1), whole)
 
 
-def test_window_replaces_the_prediction_inside_alone() -> None:
-    def network(x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([0.5 - x, x - 0.5], dim=1) + (100.0 if x.shape[2] == 24 else 0.0)
-
-    predicted = HeartWindowInferer(-1, (16, 16), margin=4)(stack(), network)
-    raised = (predicted[0, 0, :, :, 0] > 50).nonzero()
+def test_outside_of_the_window_is_background() -> None:
+    predicted = HeartWindowInferer(-1, (16, 16), margin=4)(stack(), BrightIsHeart())
+    known = (predicted[0, 0, :, :, 0] == 10.0).nonzero()
+    window = (predicted[0, 0, :, :, 0] != 10.0).nonzero()
     # centers (30 + 40) / 2 = 35 and (20 + 28) / 2 = 24; 24 and 16 pixels around them
-    assert raised.min(dim=0).values.tolist() == [23, 16]
-    assert raised.max(dim=0).values.tolist() == [46, 31]
+    assert window.min(dim=0).values.tolist() == [23, 16]
+    assert window.max(dim=0).values.tolist() == [46, 31]
+    assert len(known) == 60 * 50 - 24 * 16
 
 
-def test_no_heart_leaves_one_pass() -> None:
+def test_heart_is_found_at_half_the_resolution() -> None:
+    network = BrightIsHeart()
+    HeartWindowInferer(-1, (16, 16), sw_batch_size=8, margin=4, find_scale=0.5)(stack(), network)
+    assert network.sizes[0] == (32, 32)
+    assert network.sizes[1:] == [(24, 16)]
+
+
+def test_heart_is_found_in_some_slices_and_phases() -> None:
+    seen: list[int] = []
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return torch.cat([0.5 - x, x - 0.5], dim=1)
+
+    HeartWindowInferer(-1, (16, 16), sw_batch_size=99, find_slices=2, find_phases=3)(stack(volumes=5), network)
+    assert seen == [2 * 3, 5 * 3]
+
+
+def test_window_that_cuts_the_heart_grows() -> None:
+    image = stack((96, 96), heart=(40, 40))
+    # the slice that is not looked at has a larger heart
+    image[:, :, 20:76, 40:48, 0] = 1.0
+    predicted = HeartWindowInferer(-1, (32, 32), margin=4, find_slices=1)(image, BrightIsHeart())
+    assert torch.equal(predicted.argmax(dim=1)[0], image[0, 0].long())
+
+
+def test_without_a_heart_the_whole_slices_are_predicted() -> None:
     network = BrightIsHeart()
     HeartWindowInferer(-1, (16, 16), sw_batch_size=8)(torch.zeros(1, 1, 40, 40, 3), network)
-    assert network.sizes == [(40, 40)]
+    assert network.sizes == [(40, 40), (40, 40)]
 
 
 def test_slice_smaller_than_the_window_is_padded_and_cut_back() -> None:
     network = BrightIsHeart()
     predicted = HeartWindowInferer(-1, (64, 64), sw_batch_size=8)(stack((40, 30), heart=(15, 10)), network)
-    assert network.sizes == [(64, 64)]
+    assert network.sizes == [(64, 64), (64, 64)]
     assert predicted.shape == (1, 2, 40, 30, 3)
 
 
@@ -71,19 +98,20 @@ def test_metadata_stays() -> None:
 
 def test_false_voxels_of_one_slice_do_not_move_the_window() -> None:
     heart = np.zeros((5, 60, 60), dtype=bool)
-    heart[:, 20:30, 20:30] = True
+    heart[:, 20:30, 22:30] = True
     heart[0, 50:58, 50:58] = True
-    assert heart_window(heart, (16, 16), margin=4, divisible_by=8) == (slice(13, 37), slice(13, 37))
+    assert heart_box(heart) == (slice(20, 30), slice(22, 30))
+
+
+def test_no_voxel_has_no_box() -> None:
+    assert heart_box(np.zeros((2, 5, 5), dtype=bool)) is None
 
 
 def test_window_stays_inside_the_slice() -> None:
-    heart = np.zeros((1, 40, 40), dtype=bool)
-    heart[:, 0:4, 36:40] = True
-    assert heart_window(heart, (16, 16), margin=2, divisible_by=8) == (slice(0, 16), slice(24, 40))
-
-
-def test_window_that_is_the_whole_slice_is_none() -> None:
-    assert heart_window(np.ones((1, 20, 20), dtype=bool), (16, 16), margin=2, divisible_by=8) is None
+    network = BrightIsHeart()
+    predicted = HeartWindowInferer(-1, (16, 16), sw_batch_size=8, margin=2)(stack((40, 40), heart=(0, 32)), network)
+    assert network.sizes == [(40, 40), (16, 16)]
+    assert predicted.argmax(dim=1)[0, :, :, 0].sum() == 80
 
 
 def test_heart_is_found_by_sliding_windows_in_a_large_slice() -> None:
@@ -93,11 +121,22 @@ def test_heart_is_found_by_sliding_windows_in_a_large_slice() -> None:
     assert predicted.shape == (1, 2, 60, 50, 3)
 
 
-def test_heart_size_must_be_positive() -> None:
-    with pytest.raises(ValueError, match=r"heart_size must be positive, got \(-1, -1\)"):
-        HeartWindowInferer(64, -1)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heart_size": -1}, r"heart_size must be positive, got \(-1, -1\)"),
+        ({"margin": -1}, "margin must not be negative, got -1"),
+        ({"find_scale": 0.0}, "find_scale must be above 0 and at most 1, got 0.0"),
+        ({"find_slices": 0}, "find_slices must be at least 1 or None, got 0"),
+        ({"find_phases": 0}, "find_phases must be at least 1 or None, got 0"),
+        ({"views": 2}, r"views must be one of \(1, 4, 8\), got 2"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        HeartWindowInferer(64, **{"heart_size": 16} | settings)
 
 
-def test_margin_must_not_be_negative() -> None:
-    with pytest.raises(ValueError, match="margin must not be negative, got -1"):
-        HeartWindowInferer(64, 16, margin=-1)
+def test_volume_without_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"inputs must be stacks of shape \(N, C, X, Y, Z\), got \(1, 40, 40, 3\)"):
+        HeartWindowInferer(-1, 16)(torch.zeros(1, 40, 40, 3), BrightIsHeart())

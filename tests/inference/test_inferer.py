@@ -131,3 +131,14 @@ def test_network_that_changes_the_size_is_refused() -> None:
 def test_settings_out_of_range_are_refused(kwargs: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SliceWindowInferer((8, 8), **kwargs)
+
+
+def test_neighbors_reach_the_network_as_channels() -> None:
+    stack = torch.tensor([1.0, 2.0, 3.0]).expand(1, 1, 8, 8, 3)
+    predicted = SliceWindowInferer(-1, neighbors=1)(stack, lambda x: x.sum(dim=1, keepdim=True))
+    assert predicted[0, 0, 0, 0].tolist() == [1 + 1 + 2, 6, 2 + 3 + 3]
+
+
+def test_negative_neighbors_are_refused() -> None:
+    with pytest.raises(ValueError, match="neighbors must not be negative, got -1"):
+        SliceWindowInferer(-1, neighbors=-1)

@@ -222,5 +222,26 @@ def test_image_pooling_reads_the_whole_image() -> None:
 def test_defaults_are_the_bundles() -> None:
     settings = yaml.safe_load((BUNDLE / "configs" / "train.yaml").read_text(encoding="utf-8"))["network_def"]
     defaults = {name: argument.default for name, argument in inspect.signature(ASPPNet).parameters.items()}
-    for name in settings.keys() - {"_target_", "spatial_dims"}:
+    for name in settings.keys() - {"_target_", "spatial_dims", "in_channels"}:
         assert defaults[name] == (tuple(settings[name]) if isinstance(settings[name], list) else settings[name])
+
+
+VARIANTS = [{"attention_gates": True}, {"transformer_layers": 2, "transformer_heads": 2}]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("settings", [{}, THICK_SLICES])
+def test_variants_keep_the_size(variant: dict[str, Any], settings: dict[str, Any]) -> None:
+    size = (9, 12, 3)[: settings.get("spatial_dims", 2)]
+    assert small(**settings, **variant)(torch.rand(1, 1, *size)).shape == (1, 4, *size)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_script(variant: dict[str, Any]) -> None:
+    net, x = small(**variant), torch.rand(1, 1, 13, 17)
+    torch.testing.assert_close(torch.jit.script(net)(x), net(x))
+
+
+def test_attention_gates_need_skips() -> None:
+    with pytest.raises(ValueError, match="attention_gates need skips=True"):
+        small(attention_gates=True, skips=False)

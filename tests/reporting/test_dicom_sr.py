@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ ONE_PHASE = replace(
 )
 
 
-def write_source(path: Path, sop_class: str) -> None:
+def write_source(path: Path, sop_class: str, positions: list[list[float]]) -> None:
     header = Dataset()
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -83,23 +84,21 @@ def write_source(path: Path, sop_class: str) -> None:
     header.StudyInstanceUID, header.SeriesInstanceUID, header.FrameOfReferenceUID = "1.2.3.1", "1.2.3.3", "1.2.3.2"
     header.PatientName, header.PatientID, header.PatientBirthDate = "Doe^Jane", "ID7", "19700101"
     header.AccessionNumber, header.StudyDate = "A1", "20200102"
-    header.Rows, header.Columns, header.ImagePositionPatient = SHAPE[1], SHAPE[0], [0, 0, 0]
-    header.NumberOfFrames = SHAPE[2] * SHAPE[3] if sop_class == EnhancedMRImageStorage else 1
+    header.Rows, header.Columns, header.ImagePositionPatient = SHAPE[1], SHAPE[0], positions[0]
+    if len(positions) > 1:
+        header.NumberOfFrames = len(positions)
+        header.PerFrameFunctionalGroupsSequence = [plane_of(position) for position in positions]
     header.save_as(path, enforce_file_format=True)
 
 
-def make_stack(path: Path, enhanced: bool) -> CineStack:
-    """Return a cine of 2 slices and 3 phases; only its first file is there, as the report reads no other."""
-    _, _, slices, phases = SHAPE
-    sop_class = EnhancedMRImageStorage if enhanced else MRImageStorage
-    write_source(path, sop_class)
-    frames = [
-        [
-            SourceFrame(str(path), sop_class, *(("1.2.3.9", z * phases + t + 1) if enhanced else (f"1.2.3.9.{z}.{t}",)))
-            for t in range(phases)
-        ]
-        for z in range(slices)
-    ]
+def plane_of(position: list[float]) -> Dataset:
+    plane, group = Dataset(), Dataset()
+    plane.ImagePositionPatient = position
+    group.PlanePositionSequence = [plane]
+    return group
+
+
+def make_stack(frames: list[list[SourceFrame]]) -> CineStack:
     return CineStack(
         study_instance_uid="1.2.3.1",
         series_instance_uids=("1.2.3.3",),
@@ -110,9 +109,27 @@ def make_stack(path: Path, enhanced: bool) -> CineStack:
     )
 
 
+def classic(folder: Path) -> CineStack:
+    """Return a cine of 2 slices and 3 phases; the phases of a slice share a file, as the report reads headers alone."""
+    frames = []
+    for z in range(SHAPE[2]):
+        path = folder / f"source{z}"
+        write_source(path, MRImageStorage, [[0, 0, 8 * z]])
+        frames.append([SourceFrame(str(path), MRImageStorage, f"1.2.3.9.{z}.{t}") for t in range(SHAPE[3])])
+    return make_stack(frames)
+
+
+def enhanced(folder: Path) -> CineStack:
+    path, phases = folder / "source0", SHAPE[3]
+    write_source(path, EnhancedMRImageStorage, [[0, 0, 8 * z] for z in range(SHAPE[2]) for _ in range(phases)])
+    numbers = np.arange(1, 7).reshape(SHAPE[2:]).tolist()
+    frames = [[SourceFrame(str(path), EnhancedMRImageStorage, "1.2.3.9", number) for number in row] for row in numbers]
+    return make_stack(frames)
+
+
 @pytest.fixture
 def stack(tmp_path: Path) -> CineStack:
-    return make_stack(tmp_path / "source", enhanced=False)
+    return classic(tmp_path)
 
 
 def write_seg(stack: CineStack, phases: list[int]) -> Path:
@@ -232,7 +249,7 @@ def test_without_segmentation_groups_name_images(stack: CineStack) -> None:
 
 
 def test_frames_of_an_enhanced_source_are_named(tmp_path: Path) -> None:
-    group = content(write(make_stack(tmp_path / "source", enhanced=True))).get_image_measurement_groups()[0]
+    group = content(write(enhanced(tmp_path))).get_image_measurement_groups()[0]
     (image,) = group.source_images
     assert image.referenced_frame_numbers == [1, 4]
 
@@ -304,7 +321,7 @@ def test_other_object_than_a_segmentation_is_refused(stack: CineStack) -> None:
 
 def test_file_that_is_gone_is_named(stack: CineStack) -> None:
     Path(stack.frames[0][0].path).unlink()
-    with pytest.raises(InputError, match="source can no longer be read"):
+    with pytest.raises(InputError, match="source0 can no longer be read"):
         write(stack)
 
 
@@ -328,10 +345,10 @@ def run(*command: str) -> str:
 
 
 @pytest.mark.dicomtools
-@pytest.mark.parametrize("enhanced", [False, True])
+@pytest.mark.parametrize("source", [classic, enhanced])
 @pytest.mark.parametrize("segmented", [False, True])
-def test_dciodvfy_finds_no_error(segmented: bool, enhanced: bool, tmp_path: Path) -> None:
-    stack = make_stack(tmp_path / "source", enhanced)
+def test_dciodvfy_finds_no_error(segmented: bool, source: Callable[[Path], CineStack], tmp_path: Path) -> None:
+    stack = source(tmp_path)
     seg_path = write_seg(stack, [0, 2]) if segmented else None
     flags = [QualityFlag("lv_in_pieces", "The LV has 2 pieces.", phase=1)]
     write(stack, KNOWN_SIZE, flags, seg_path)

@@ -5,7 +5,9 @@ from pipeline.transforms.batch.bias_field import RandBiasFieldBatch, RandBiasFie
 from pipeline.transforms.batch.blur import RandBlurBatch, RandBlurBatchd
 from pipeline.transforms.batch.contrast import RandContrastBatch, RandContrastBatchd
 from pipeline.transforms.batch.gamma import RandGammaBatch, RandGammaBatchd
+from pipeline.transforms.batch.neighbors import RandNeighborsBatch, RandNeighborsBatchd
 from pipeline.transforms.batch.noise import RandNoiseBatch, RandNoiseBatchd
+from pipeline.transforms.batch.tone_curve import RandToneCurveBatch, RandToneCurveBatchd
 
 __all__ = [
     "RandAffineBatch",
@@ -18,6 +20,10 @@ __all__ = [
     "RandContrastBatchd",
     "RandGammaBatch",
     "RandGammaBatchd",
+    "RandNeighborsBatch",
+    "RandNeighborsBatchd",
     "RandNoiseBatch",
     "RandNoiseBatchd",
+    "RandToneCurveBatch",
+    "RandToneCurveBatchd",
 ]

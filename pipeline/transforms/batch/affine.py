@@ -27,6 +27,7 @@ class RandAffineBatch(Randomizable):
         scale: range of the magnification; above 1 the heart appears larger. Drawn log-uniformly.
         shear: largest shear to either side.
         shift: largest shift to either side along each axis, in pixels.
+        turn_prob: probability of one to three quarter turns on top of the rotation.
         flip_prob: probability of mirroring, for each axis on its own.
         elastic_prob: probability of an elastic deformation.
         elastic: range of the standard deviation of the displacement at the control points, in pixels.
@@ -45,12 +46,14 @@ class RandAffineBatch(Randomizable):
         scale: tuple[float, float] = (0.8, 1.25),
         shear: float = 0.1,
         shift: float = 0.0,
+        turn_prob: float = 0.0,
         flip_prob: float = 0.0,
         elastic_prob: float = 0.0,
         elastic: tuple[float, float] = (0.0, 4.0),
         control_points: int = 6,
     ) -> None:
-        for name, value in (("prob", prob), ("flip_prob", flip_prob), ("elastic_prob", elastic_prob)):
+        probabilities = {"prob": prob, "turn_prob": turn_prob, "flip_prob": flip_prob, "elastic_prob": elastic_prob}
+        for name, value in probabilities.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {value}.")
         if len(roi_size) != 2 or min(roi_size) < 1:
@@ -58,7 +61,7 @@ class RandAffineBatch(Randomizable):
         if control_points < 2:
             raise ValueError(f"control_points must be at least 2, got {control_points}.")
         self.roi_size = (int(roi_size[0]), int(roi_size[1]))
-        self.prob, self.flip_prob, self.elastic_prob = prob, flip_prob, elastic_prob
+        self.prob, self.turn_prob, self.flip_prob, self.elastic_prob = prob, turn_prob, flip_prob, elastic_prob
         self.rotate_radians = float(np.deg2rad(rotate_degrees))
         self.scale = ordered("scale", scale, low=1e-3)
         self.shear, self.shift = shear, shift
@@ -98,6 +101,8 @@ class RandAffineBatch(Randomizable):
     def _draw_affine(self, samples: int) -> tuple[torch.Tensor, torch.Tensor]:
         active = self.R.random_sample(samples) < self.prob
         angle = np.where(active, self.R.uniform(-self.rotate_radians, self.rotate_radians, samples), 0)
+        turned = self.R.random_sample(samples) < self.turn_prob
+        angle = angle + np.where(turned, self.R.randint(1, 4, samples), 0) * np.pi / 2
         log_scale = np.where(active, self.R.uniform(np.log(self.scale[0]), np.log(self.scale[1]), samples), 0)
         shear = np.where(active, self.R.uniform(-self.shear, self.shear, samples), 0)
         shift = np.where(active[:, None], self.R.uniform(-self.shift, self.shift, (samples, 2)), 0)

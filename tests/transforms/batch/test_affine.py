@@ -170,6 +170,7 @@ def test_missing_keys_are_passed_over_on_request() -> None:
     ("settings", "message"),
     [
         ({"prob": 1.5}, r"prob must be in \[0, 1\], got 1.5"),
+        ({"turn_prob": 2}, r"turn_prob must be in \[0, 1\], got 2"),
         ({"flip_prob": -1}, r"flip_prob must be in \[0, 1\], got -1"),
         ({"elastic_prob": 2}, r"elastic_prob must be in \[0, 1\], got 2"),
         ({"scale": (0, 1)}, "scale must be two rising numbers of at least 0.001"),
@@ -189,3 +190,10 @@ def test_mode_for_each_key_is_asked_for() -> None:
         ValueError, match=r"mode must have one entry a key, got \['bilinear'\] for \['image', 'label'\]"
     ):
         RandAffineBatchd(["image", "label"], [16, 16], mode=["bilinear"])
+
+
+def test_quarter_turns_move_no_value() -> None:
+    image = torch.rand(12, 1, 6, 6)
+    turned = resample(image, [6, 6], **STILL, turn_prob=1.0)
+    for sample, original in zip(turned, image, strict=True):
+        assert any(torch.allclose(sample, original.rot90(k, (1, 2)), atol=1e-5) for k in (1, 2, 3))

@@ -1,0 +1,67 @@
+"""How good a mask expects itself to be, from the probabilities that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Transform
+
+from pipeline.labels import FOREGROUND
+
+
+class ExpectedDice(Transform):
+    """Estimates the Dice of the most probable mask from its own probabilities.
+
+    Were the probabilities true, a structure's Dice would be about twice the probability inside its mask over the sum of
+    all probability and the mask. It is too high where the network is sure and wrong, but it ranks cases: low ones are
+    worth a look.
+
+    The ratio of the expectations stands in for the expectation of the ratio, as in the soft Dice loss.
+
+    Source:
+        Milletari et al., V-Net, 2016 (https://arxiv.org/abs/1606.04797), equation 1, for the soft Dice.
+    """
+
+    def __call__(self, probabilities: torch.Tensor) -> dict[str, float]:
+        """Estimate the Dice of each structure.
+
+        Args:
+            probabilities: ``(K, X, Y, Z)`` from 0 to 1, the classes in the order of ``labels.Structure``.
+
+        Returns:
+            ``expected_dice_rv`` and so on, from 0 to 1; NaN where a structure has no voxel in the mask. And
+            ``expected_mean_dice``, the mean in which a structure without a voxel counts 0.
+        """
+        plain = probabilities.as_tensor() if hasattr(probabilities, "as_tensor") else probabilities
+        mask = plain.argmax(dim=0)
+        expected = {}
+        for structure in FOREGROUND:
+            inside = mask == structure
+            size, total = float(inside.sum()), float(plain[structure].sum())
+            shared = float(plain[structure][inside].sum())
+            expected[f"expected_dice_{structure.key}"] = 2 * shared / (size + total) if size else float("nan")
+        mean = sum(0.0 if value != value else value for value in expected.values()) / len(expected)
+        return expected | {"expected_mean_dice": mean}
+
+
+class ExpectedDiced(MapTransform):
+    """Dictionary form of :class:`ExpectedDice`; place it before the probabilities become labels.
+
+    Args:
+        keys: key of the probabilities; the estimates are added to the item.
+        allow_missing_keys: do not raise where the key is missing.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.estimate = ExpectedDice()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the item with its estimates."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d |= self.estimate(d[key])
+        return d

@@ -1,0 +1,63 @@
+"""Training that starts from weights of an earlier one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.errors import InputError
+from pipeline.handlers import load_pretrained
+from pipeline.workflows.device import place
+
+logger = logging.getLogger(__name__)
+
+ENCODER_PREFIXES = ("encoder.", "transformer.", "aspp.")
+"""Names of the parts of ``ASPPNet`` that look; the decoder and the head that follow decide."""
+
+
+def pretrained_network(network: nn.Module, path: str | Path, device: torch.device | str) -> nn.Module:
+    """Load earlier weights into a network and place it on ``device``, to be trained on.
+
+    A head for another number of classes stays new, everything else must fit.
+
+    Args:
+        network: with an output layer named ``head``.
+        path: a plain ``state_dict``, such as the bundle's ``models/model.pt``.
+        device: where it is trained.
+
+    Raises:
+        InputError: the file cannot be read, or holds the weights of another network.
+    """
+    renewed = load_pretrained(network, path, may_differ="head.")
+    if renewed:
+        logger.info("The head is new: %s was trained for another number of classes.", Path(path).name)
+    return place(network, device)
+
+
+def encoder_slower(network: nn.Module, learning_rate: float, encoder_factor: float) -> list[dict[str, Any]]:
+    """Return parameter groups for an optimizer: the encoder at a lower learning rate, or frozen.
+
+    Args:
+        network: an ``ASPPNet``.
+        learning_rate: of decoder and head.
+        encoder_factor: of encoder and ASPP, times ``learning_rate``; 0 freezes their weights (their batch
+            normalization still follows the new data).
+
+    Raises:
+        InputError: ``encoder_factor`` is not in [0, 1].
+    """
+    if not 0 <= encoder_factor <= 1:
+        raise InputError(f"encoder_factor must be in [0, 1], got {encoder_factor}.")
+    encoder = [parameter for name, parameter in network.named_parameters() if name.startswith(ENCODER_PREFIXES)]
+    rest = [parameter for name, parameter in network.named_parameters() if not name.startswith(ENCODER_PREFIXES)]
+    groups = [{"params": rest, "lr": learning_rate}]
+    if encoder_factor == 0:
+        for parameter in encoder:
+            parameter.requires_grad_(False)
+    else:
+        groups.append({"params": encoder, "lr": learning_rate * encoder_factor})
+    return groups
