@@ -1,7 +1,7 @@
 """Coded concepts of the DICOM objects that the project writes.
 
-Source: DICOM PS3.16 "Content Mapping Resource": context groups 3833, 3835, 7150, 7151 and 7474, templates 1500 and 3602;
-units by UCUM.
+Source: DICOM PS3.16 "Content Mapping Resource", context groups 3833, 3835, 7150, 7151 and 7474, templates 1500 and
+3602; units by UCUM.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ BODY_SURFACE_AREA = Code("8277-6", "LN", "Body Surface Area")
 
 INDEX = Code("121425", "DCM", "Index")
 """Modifier of a measurement: what it was divided by."""
-SUM_OF_SLICES = Code(
-    "122503", "DCM", "Integration of sum of closed areas on contiguous slices method for volume"
-)
+# the standard's own meaning, "Integration of sum of closed areas on contiguous slices method for volume", is longer
+# than the 64 characters of a Code Meaning
+SUM_OF_SLICES = Code("122503", "DCM", "Sum of closed areas on contiguous slices method for volume")
 MOSTELLER = Code("122244", "DCM", "BSA = (HT*WT/36)^0.5")
 QUALITY_ASSESSMENT = Code("111050", "DCM", "Quality Assessment")
 COMMENT = Code("121106", "DCM", "Comment")

@@ -12,9 +12,11 @@ from pipeline.comparison.paired import Pair, adjust, compare_paired
 from pipeline.comparison.params import Setting, differing_settings
 from pipeline.comparison.records import RunRecord, choose_runs, read_runs
 from pipeline.comparison.rows import Row, arrange
+from pipeline.comparison.sqlite_runs import read_sqlite_runs
 from pipeline.errors import InputError
 from pipeline.tracking.keys import hide_credentials
 from pipeline.tracking.reading import find_experiment, open_to_read
+from pipeline.tracking.store import sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Curve = list[tuple[float, float]]
 
 CURVE_METRIC = "val_mean_dice"
+MAX_ERRORS = 3
+"""Reasons that are told one by one."""
 MAX_PAIRS = 8
 """Runs that are compared with the best one unless two are named: each costs the reading of a file."""
 
@@ -115,7 +119,7 @@ def compare_experiment(
     """
     client, uri = open_to_read(tracking_uri)
     found = find_experiment(client, uri, experiment)
-    records = [record for record in read_runs(client, found.experiment_id) if _is_compared(record)]
+    records = [record for record in _read_runs(client, uri, found.experiment_id) if _is_compared(record)]
     if not records:
         raise InputError(f"The experiment '{found.name}' in {hide_credentials(uri)} has no training or evaluation yet.")
     reader = CaseReader(client)
@@ -131,6 +135,12 @@ def compare_experiment(
     return Comparison(
         found.name, hide_credentials(uri), tuple(rows), tuple(settings), tuple(pairs), curves, tuple(notes)
     )
+
+
+def _read_runs(client: MlflowClient, uri: str, experiment_id: str) -> list[RunRecord]:
+    file = sqlite_file(uri)
+    found = read_sqlite_runs(file, experiment_id) if file is not None else None
+    return read_runs(client, experiment_id) if found is None else found
 
 
 def _require_measure(rows: Sequence[Row], measure: str) -> None:
@@ -191,17 +201,35 @@ def compare_rows(a: Row, b: Row, reader: CaseReader, *, allow_different_data: bo
 def _pairs_with_best(
     rows: Sequence[Row], reader: CaseReader, allow_different_data: bool, seed: int
 ) -> tuple[list[Pair], list[str]]:
-    """The best row against those that follow; what cannot be compared is noted."""
+    """The best row that has cases against those that follow; what cannot be compared is noted."""
     counted = [row for row in rows if row.figures]
-    pairs, notes = [], []
-    for other in counted[1 : MAX_PAIRS + 1]:
+    readable, errors = _readable(counted, reader)
+    pairs = []
+    for other in readable[1:]:
         try:
-            pairs.append(compare_rows(counted[0], other, reader, allow_different_data=allow_different_data, seed=seed))
+            pair = compare_rows(readable[0], other, reader, allow_different_data=allow_different_data, seed=seed)
+            pairs.append(pair)
         except InputError as error:
-            notes.append(f"Not compared case by case: {error}")
+            errors.append(str(error))
+    notes = [f"Not compared case by case: {error}" for error in errors[:MAX_ERRORS]]
+    if len(errors) > MAX_ERRORS:
+        notes.append(f"Not compared case by case: {len(errors) - MAX_ERRORS} more runs.")
     if len(counted) > MAX_PAIRS + 1:
         notes.append(f"Compared case by case: the best run with the {MAX_PAIRS} next ones; others by --paired A B.")
     return adjust(pairs), notes
+
+
+def _readable(rows: Sequence[Row], reader: CaseReader) -> tuple[list[Row], list[str]]:
+    """The first rows that have cases, and why others have none."""
+    readable: list[Row] = []
+    errors: list[str] = []
+    for row in rows[: 2 * MAX_PAIRS]:
+        try:
+            reader.of_row(row)
+            readable.append(row)
+        except InputError as error:
+            errors.append(str(error))
+    return readable[: MAX_PAIRS + 1], errors
 
 
 def read_curves(client: MlflowClient, rows: Sequence[Row]) -> dict[str, Curve]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from pipeline.comparison.experiment import Comparison
-from pipeline.comparison.paired import CONFIDENCE, RESAMPLES, Difference, Pair
+from pipeline.comparison.paired import CONFIDENCE, Difference, Pair
 from pipeline.comparison.params import group_labels
 from pipeline.comparison.rows import Row
 
@@ -28,6 +28,7 @@ _PAIR_COLUMNS = (
     "patients",
     "better",
 )
+_FIRST_COLUMNS = ("best against", "A", "B", "A - B", f"{CONFIDENCE:.0%} interval", "p", "p Holm", "cases", "better")
 _STRUCTURES = ("rv", "myo", "lv")
 
 
@@ -46,10 +47,8 @@ def format_comparison(comparison: Comparison, limit: int = 20) -> str:
     lines += layout(_COLUMNS, [_cells(place, row) for place, row in enumerate(rows, 1)], _LEFT_ALIGNED)
     lines += _more(len(comparison.rows), limit, "runs")
     lines += _settings(comparison, limit)
-    for pair in comparison.pairs:
-        lines += ["", describe_pair(pair), *layout(_PAIR_COLUMNS, [_pair_cells(item) for item in pair.differences])]
     if comparison.pairs:
-        lines += ["", *explain_pairs(comparison.pairs)]
+        lines += ["", *_pairs(comparison.pairs), "", *explain_pairs(comparison.pairs)]
     if comparison.notes:
         lines += ["", "Notes:", *(f"  {note}" for note in comparison.notes)]
     return "\n".join(lines)
@@ -109,10 +108,20 @@ def describe_pair(pair: Pair) -> str:
     )
 
 
+def _pairs(pairs: Sequence[Pair]) -> list[str]:
+    """A named pair with all figures; of several, the first figure alone: the files have the others."""
+    if len(pairs) == 1:
+        rows = [_pair_cells(item) for item in pairs[0].differences]
+        return [describe_pair(pairs[0]), *layout(_PAIR_COLUMNS, rows)]
+    first = pairs[0].differences[0].measure if pairs[0].differences else ""
+    rows = [_first_cells(pair, item) for pair in pairs for item in pair.differences if item.measure == first]
+    return [f"A = {pairs[0].name_a}, {first} case by case:", *layout(_FIRST_COLUMNS, rows)]
+
+
 def explain_pairs(pairs: Sequence[Pair]) -> list[str]:
     """Return how the pairs were computed, and what they do not say."""
     lines = [
-        f"A - B: mean over cases that count in both. {CONFIDENCE:.0%} interval: {RESAMPLES:,} bootstrap draws of patients.",
+        "A - B: mean over the cases that count in both. Interval: bootstrap over patients, with all of their cases.",
         "p: Wilcoxon's signed-rank test, one value a patient. Holm: for the number of pairs.",
     ]
     if len(pairs) > 1:
@@ -152,6 +161,11 @@ def _pair_cells(item: Difference) -> tuple[str, ...]:
         str(item.num_patients),
         item.verdict or NOTHING,
     )
+
+
+def _first_cells(pair: Pair, item: Difference) -> tuple[str, ...]:
+    _, *figures, cases, _patients, better = _pair_cells(item)
+    return (pair.name_b, *figures, cases, better)
 
 
 def _settings(comparison: Comparison, limit: int) -> list[str]:

@@ -158,7 +158,9 @@ def _inspect_structures(findings: CaseFindings, label: Volume, label_map: Mappin
     drawn = findings.item.get("drawn", " ".join(structure.key for structure in FOREGROUND)).split()
     missing = [structure.name for structure in absent if structure.key in drawn]
     if missing:
-        what = "the label is empty" if len(absent) == len(FOREGROUND) else f"absent from the label: {', '.join(missing)}"
+        what = (
+            "the label is empty" if len(absent) == len(FOREGROUND) else f"absent from the label: {', '.join(missing)}"
+        )
         findings.add("label", "warning", what, "Check that the structure is really not in the image.")
     elif not absent and _cavities_look_swapped(mapped):
         message = "LV and RV look swapped: myocardium surrounds the RV rather than the LV"

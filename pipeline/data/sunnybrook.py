@@ -2,7 +2,9 @@
 
 What is drawn, and what that means:
 
-- Contour n was drawn on the image whose InstanceNumber is n.
+- Contour n was drawn on the image whose InstanceNumber is n. Its coordinates count from 1: the center of the first
+  pixel lies at (1, 1), as MATLAB counts. The data set does not say so; but counted from 0, contours would lie
+  half a pixel to a pixel to the right of and below the edges in the images of both of its patients here.
 - i-contours enclose the cavity of the left ventricle, papillary muscles included; o-contours its outer wall, on one
   phase only. What lies between the two is myocardium. Contours of papillary muscles (p-contours) are not used.
 - ED is the phase with the largest drawn cavity, ES that with the smallest.
@@ -47,6 +49,9 @@ LAYOUT = (
 
 _LINK, _DICOMS, _CONTOURS = "link.csv", "dicoms", "contourfiles"
 _COLUMNS = ("patient_id", "original_id")
+FIRST_PIXEL = 1.0
+"""Coordinate, in the contour files, of the center of the first pixel along each axis."""
+
 _CONTOUR = re.compile(r"IM-\d+-(\d+)-([io])contour-(?:manual|auto)\.txt", re.IGNORECASE)
 _RESTORE = "Restore it, or take the patient out of link.csv."
 
@@ -70,8 +75,8 @@ def sunnybrook_datalist(
         contours of this phase give: ``"myo lv"`` or ``"lv"``.
 
     Raises:
-        InputError: there is no such folder, it holds no patients, a cine or a contour cannot be read, a contour names an
-            image that the cine does not have, or the labels cannot be written.
+        InputError: there is no such folder, it holds no patients, a cine or a contour cannot be read, a contour names
+            an image that the cine does not have, or the labels cannot be written.
     """
     return scan_sunnybrook(dataset_dir, label_dir).datalist(Path(dataset_dir))
 
@@ -93,9 +98,7 @@ def looks_like_sunnybrook(folder: Path) -> bool:
     return (folder / _LINK).is_file() and (folder / _DICOMS).is_dir() and (folder / _CONTOURS).is_dir()
 
 
-def scan_sunnybrook(
-    dataset_dir: str | os.PathLike[str], label_dir: str | os.PathLike[str] | None = None
-) -> Scan:
+def scan_sunnybrook(dataset_dir: str | os.PathLike[str], label_dir: str | os.PathLike[str] | None = None) -> Scan:
     """Return the whole cases of a Sunnybrook folder and the problems of all others; see ``sunnybrook_datalist``.
 
     Raises:
@@ -140,7 +143,7 @@ class _Contour(NamedTuple):
 
 @dataclass(frozen=True)
 class _Drawing:
-    """The contours of a patient by the image that they lie on.
+    """The contours of a patient by the image that they lie on, in pixels from the center of the first one.
 
     Attributes:
         endo: around the cavity.
@@ -189,7 +192,7 @@ def _read_drawing(patient: str, folder: Path, places: dict[int, Place]) -> tuple
             continue
         try:
             place = _place(places, int(match[1]))
-            contour = _Contour(path, read_contour(path))
+            contour = _Contour(path, read_contour(path) - FIRST_PIXEL)
         except InputError as error:
             problems.append(Problem(patient, str(path), "error", str(error), "Restore the contour, or take it out."))
             continue

@@ -53,8 +53,8 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
     """Read an image or a label as training reads it, without its transforms.
 
     Args:
-        path: ``.nii``, ``.nii.gz`` or ``.png`` (2D, array axes in MONAI's order: column, row), or a folder of DICOM files
-            that hold a cine.
+        path: ``.nii``, ``.nii.gz`` or ``.png`` (2D, array axes in MONAI's order: column, row), or a folder of DICOM
+            files that hold a cine.
         frame: phase to take from a cine, from 0; None for 2D and 3D files.
 
     Returns:

@@ -87,10 +87,12 @@ class AdversarialSegmentationTrainer(AdversarialTrainer):
             d_network=d_network,
             d_optimizer=d_optimizer,
             d_loss_function=lambda real, fake: (
-                judge(real, target_is_real=True, for_discriminator=True)
-                + judge(fake, target_is_real=False, for_discriminator=True)
-            )
-            / 2,
+                (
+                    judge(real, target_is_real=True, for_discriminator=True)
+                    + judge(fake, target_is_real=False, for_discriminator=True)
+                )
+                / 2
+            ),
             event_names=[*IterationEvents],
             **kwargs,
         )

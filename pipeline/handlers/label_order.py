@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.labels import FOREGROUND, Structure
 
 MIN_GAIN = 0.2
-"""Mean Dice by which another order of the labels must fit better: weights that see nothing in the images prove nothing."""
+"""Mean Dice by which another order of the labels must fit better: weights that see nothing prove nothing."""
 
 
 class RequireLabelOrder:

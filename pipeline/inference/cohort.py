@@ -34,14 +34,15 @@ def segment_cohort(
     overlays: bool = False,
     progress: bool = True,
     options: StudyOptions | None = None,
+    publish: Callable[[str, str], None] | None = None,
 ) -> CohortResult:
     """Segment all scans of an evaluator and write a mask for each, under the scan's own name and on its own grid.
 
     A scan that cannot be read, predicted or written is listed, and the next one follows. Each mask is written as soon
     as it is done, and with it what :class:`StudyOptions` asks for. At the end, and also when the run is interrupted,
     ``segmentation.json`` and ``segmentation.csv`` list scan, mask, volumes, time and reason of failure, and
-    ``studies.csv`` the clinical numbers, a study a row. What goes wrong before the first scan (a checkpoint that does not
-    load) is no scan's fault and is raised at once.
+    ``studies.csv`` the clinical numbers, a study a row. What goes wrong before the first scan (a checkpoint that does
+    not load) is no scan's fault and is raised at once.
 
     Args:
         evaluator: its data loader reads a MONAI ``Dataset`` of items with ``image`` (NIfTI or DICOM) and ``case_id`` by
@@ -51,6 +52,7 @@ def segment_cohort(
         overlays: also draw ``overlays/<case_id>.png``; of a cine the phases of largest and smallest LV volume.
         progress: show a progress bar.
         options: what is written beside the masks; the numbers alone where None.
+        publish: takes file name and text of each report without the scan's name, see :class:`StudyWriter`.
 
     Returns:
         What became of each scan.
@@ -63,7 +65,7 @@ def segment_cohort(
     loader = _loader(evaluator)
     datalist = cast(Dataset, loader.dataset).data
     targets = MaskTargets(output_dir, datalist)
-    write_study = StudyWriter(output_dir, options or StudyOptions())
+    write_study = StudyWriter(output_dir, options or StudyOptions(), publish)
     draw_overlay = _overlay_drawer() if overlays else None
     with tqdm(total=len(datalist), desc="segment", unit="scan", disable=not progress) as bar:
         segmenter = _Segmenter(datalist, targets, write_study, draw_overlay, bar)
@@ -156,7 +158,7 @@ class _Segmenter:
         mask = np.stack([convert_to_numpy(output["pred"])[0].astype(np.uint8) for output in outputs], axis=-1)
         source = open_source(item["image"], self.write_study.options.series)
         path = source.write_mask(self.targets[case_id], mask)
-        study = self.write_study(case_id, source, mask)
+        study = self.write_study(case_id, len(self.results) + 1, source, mask)
         if self.draw_overlay is not None:
             self._draw(self.draw_overlay, case_id, source, mask, extreme_phases(study.function))
         return path.relative_to(self.targets.output_dir).as_posix(), study
@@ -172,9 +174,7 @@ class _Segmenter:
             path = self.targets.output_dir / "overlays" / f"{name}.png"
             draw(path, source.affine, voxels[..., phase], mask[..., phase], title)
 
-    def _keep(
-        self, item: Mapping[str, Any], seconds: float, reason: str, done: tuple[str, StudyResult] | None
-    ) -> None:
+    def _keep(self, item: Mapping[str, Any], seconds: float, reason: str, done: tuple[str, StudyResult] | None) -> None:
         output, study = done or ("", None)
         volumes = volumes_ml(study.function) if study else []
         result = ScanResult(

@@ -61,7 +61,7 @@ class SourceInstance:
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
-    frame_numbers: tuple[int, ...] | None = None
+    frame_numbers: list[int] | None = None
 
 
 class SourceImages:
@@ -90,7 +90,7 @@ class SourceImages:
             if source.frame_number is not None and source.frame_number not in used:
                 used.append(source.frame_number)
         return [
-            SourceInstance(source.sop_class_uid, uid, self._frame(source).header.series_uid, tuple(numbers[uid]) or None)
+            SourceInstance(source.sop_class_uid, uid, self._frame(source).header.series_uid, numbers[uid] or None)
             for uid, source in sources.items()
         ]
 
@@ -110,7 +110,7 @@ def _read_frames(sources: Sequence[SourceFrame]) -> dict[tuple[str, int | None],
         frame = frames.get((source.path, source.frame_number))
         if frame is None or frame.position is None:
             raise InputError(
-                f"{source.path} can no longer be read as an image of the cine. Run again once all files are as they were."
+                f"{source.path} can no longer be read as an image of the cine. Run again once all files are there."
             )
     return frames
 
@@ -188,4 +188,6 @@ def _read_header(path: str, keywords: list[str]) -> Dataset:
         # the reader took the file for DICOM, also where it has no preamble
         return dcmread(path, stop_before_pixels=True, specific_tags=list(keywords), force=True)
     except OSError as error:
-        raise InputError(f"{path} can no longer be read ({error.strerror}). Run again once all files are there.") from error
+        raise InputError(
+            f"{path} can no longer be read ({error.strerror}). Run again once all files are there."
+        ) from error

@@ -62,10 +62,11 @@ def write_dicom_seg(
     all images of the phases. Frames without a voxel of their segment are left out; where the whole mask is empty, all
     frames are there.
 
-    The planes lie where the images lie, also where the slices are uneven and ``stack.affine`` is their mean. Study, Frame of Reference and the UIDs of the images are the source's
-    own, or no viewer would find the images. A viewer or PACS that files objects by patient needs the patient's name
-    and ID as well: they are written only with ``with_identifiers``; without, name, ID, birth date, accession number,
-    study ID, date and physician are empty. The file appears whole or not at all.
+    The planes lie where the images lie, also where the slices are uneven and ``stack.affine`` is their mean. Study,
+    Frame of Reference and the UIDs of the images are the source's own, or no viewer would find the images. A PACS that
+    files objects by patient needs the patient's name and ID as well: they are written only with ``with_identifiers``;
+    without, name, ID, birth date, accession number, study ID, date and physician are empty, and sex, size and weight
+    alone stay. The file appears whole or not at all.
 
     Args:
         path: where to write; missing folders are made, an earlier file is replaced.
@@ -137,7 +138,9 @@ def _checked_mask(mask: NDArray[Any], stack: CineStack) -> NDArray[np.uint8]:
         raise ValueError(f"mask must have the shape of its stack, {tuple(stack.shape)}, got {mask.shape}.")
     labels = mask.astype(np.uint8)
     if not np.array_equal(labels, mask) or labels.max() > max(Structure):
-        raise ValueError(f"mask must hold values from 0 to {max(Structure)}, got values from {mask.min()} to {mask.max()}.")
+        raise ValueError(
+            f"mask must hold values from 0 to {max(Structure)}, got values from {mask.min()} to {mask.max()}."
+        )
     return labels
 
 
@@ -146,7 +149,7 @@ def _segment_planes(mask: NDArray[np.uint8], phases: Sequence[int]) -> NDArray[n
     columns, rows, slices, _ = mask.shape
     planes = np.empty((len(phases) * len(FOREGROUND), slices, rows, columns), dtype=np.uint8)
     for index, (phase, structure) in enumerate(_segment_keys(phases)):
-        planes[index] = mask[:, :, :, phase].T == structure
+        planes[index] = int(structure) == mask[:, :, :, phase].T
     # a segment is read plane by plane, so highdicom gets a view rather than interleaved segments
     return np.moveaxis(planes, 0, -1)
 
@@ -194,7 +197,7 @@ def _reference_instances(segmentation: Segmentation, instances: Sequence[SourceI
     for instance in instances:
         item = _sop_reference(instance.sop_class_uid, instance.sop_instance_uid)
         if instance.frame_numbers is not None:
-            item.ReferencedFrameNumber = list(instance.frame_numbers)
+            item.ReferencedFrameNumber = instance.frame_numbers
         series.setdefault(instance.series_instance_uid, []).append(item)
     segmentation.SourceImageSequence = [item for items in series.values() for item in items]
     segmentation.ReferencedSeriesSequence = [_series_reference(uid, items) for uid, items in series.items()]

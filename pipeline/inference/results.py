@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,11 @@ class ScanResult:
     def status(self) -> str:
         """``"ok"`` or ``"failed"``."""
         return "failed" if self.reason else "ok"
+
+    @property
+    def has_report(self) -> bool:
+        """Whether an HTML report was written."""
+        return self.study is not None and "report" in self.study.files
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ def _columns() -> list[str]:
 
 
 def _as_dict(scan: ScanResult) -> dict[str, Any]:
-    return asdict(scan) | {"status": scan.status}
+    plain = {item.name: getattr(scan, item.name) for item in fields(scan)}
+    return plain | {"study": scan.study.as_dict() if scan.study else None, "status": scan.status}
 
 
 def _rows(scan: ScanResult) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ class ScanSource(ABC):
 
     @abstractmethod
     def write_mask(self, path: Path, mask: NDArray[Any]) -> Path:
-        """Write a mask ``(X, Y, Z, T)`` as NIfTI on the scan's grid, see :func:`pipeline.inference.writer.write_mask`."""
+        """Write a mask ``(X, Y, Z, T)`` as NIfTI on the scan's grid, see ``writer.write_mask``."""
 
     @property
     @abstractmethod

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import __version__
-from pipeline.data.dicom.cine import Repair
+from pipeline.data.dicom.cine import CineStack, Repair
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
 from pipeline.flags import as_flag
 from pipeline.inference.source import ScanSource
 from pipeline.metrics.function import CardiacFunction, cardiac_function
 from pipeline.metrics.quality import QualityFlag, quality_flags
+
+if TYPE_CHECKING:
+    from pipeline.reporting.montage import Panel
 
 ALGORITHM_NAME = "cardiac_sax_segmentation"
 
@@ -99,12 +103,23 @@ class StudyResult:
         flags: reasons to look at it.
         repairs: what was wrong with its files and was mended.
         files: paths below the output folder, by kind: ``measurements``, ``dicom_seg``, ``dicom_sr``, ``report``.
+        picture: its middle slice at ED, for the cohort's report; None without reports.
     """
 
     function: CardiacFunction
     flags: tuple[QualityFlag, ...] = ()
     repairs: tuple[Repair, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
+    picture: Panel | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but the picture as plain values."""
+        return {
+            "function": asdict(self.function),
+            "flags": [asdict(flag) for flag in self.flags],
+            "repairs": [asdict(repair) for repair in self.repairs],
+            "files": dict(self.files),
+        }
 
 
 class StudyWriter:
@@ -113,17 +128,23 @@ class StudyWriter:
     Args:
         output_dir: folder of the masks.
         options: what is written.
+        publish: takes the text of each report without the scan's name, for MLflow. Names of files and folders may be
+            names of patients: they stay in ``output_dir``.
     """
 
-    def __init__(self, output_dir: str | Path, options: StudyOptions) -> None:
+    def __init__(
+        self, output_dir: str | Path, options: StudyOptions, publish: Callable[[str, str], None] | None = None
+    ) -> None:
         self.output_dir = Path(output_dir)
         self.options = options
+        self.publish = publish
 
-    def __call__(self, case_id: str, source: ScanSource, mask: NDArray[Any]) -> StudyResult:
+    def __call__(self, case_id: str, number: int, source: ScanSource, mask: NDArray[Any]) -> StudyResult:
         """Measure and write one scan.
 
         Args:
             case_id: name of the scan; folders in it become folders.
+            number: of the scan in the cohort, from 1.
             source: the scan.
             mask: ``(X, Y, Z, T)`` in project labels, on the scan's grid.
 
@@ -138,10 +159,12 @@ class StudyWriter:
         study = StudyResult(function, tuple(flags), repairs)
         files = {"measurements": self._write_json(case_id, source, study)}
         files |= self._write_dicom(case_id, source, mask, study)
+        picture = None
         if voxels is not None:
-            files["report"] = self._write_report(case_id, source, voxels, mask, study)
+            files["report"] = self._write_report(case_id, number, source, voxels, mask, study)
+            picture = _picture(source, voxels, mask, function)
         listed = {kind: path.relative_to(self.output_dir).as_posix() for kind, path in files.items()}
-        return StudyResult(function, study.flags, repairs, listed)
+        return StudyResult(function, study.flags, repairs, listed, picture)
 
     def _wants_report(self, mask: NDArray[Any]) -> bool:
         choice = self.options.report
@@ -149,14 +172,17 @@ class StudyWriter:
 
     def _measure(self, source: ScanSource, mask: NDArray[Any]) -> CardiacFunction:
         stack = source.stack
-        known = {}
-        if stack is not None:
-            known = {
-                "heart_rate_bpm": stack.heart_rate_bpm,
-                "height_cm": stack.height_cm,
-                "weight_kg": stack.weight_kg,
-            }
-        return cardiac_function(mask, source.affine, phase_times_ms=source.phase_times_ms, **known)
+        if stack is None:
+            return cardiac_function(mask, source.affine, phase_times_ms=source.phase_times_ms)
+        return cardiac_function(
+            mask,
+            source.affine,
+            slice_positions_mm=stack.slice_positions_mm or None,
+            phase_times_ms=stack.phase_times_ms,
+            heart_rate_bpm=stack.heart_rate_bpm,
+            height_cm=stack.height_cm,
+            weight_kg=stack.weight_kg,
+        )
 
     def _path(self, folder: str, case_id: str, ending: str) -> Path:
         path = self.output_dir / folder / case_id
@@ -166,9 +192,7 @@ class StudyWriter:
         path = self._path("measurements", case_id, ".json")
         content = {
             "case_id": case_id,
-            "function": asdict(study.function),
-            "flags": [asdict(flag) for flag in study.flags],
-            "repairs": [asdict(repair) for repair in study.repairs],
+            **{key: value for key, value in study.as_dict().items() if key != "files"},
             "series_choice": source.stack.reason if source.stack is not None else "",
             "software": f"{ALGORITHM_NAME} {__version__}",
             "provenance": dict(self.options.provenance),
@@ -177,9 +201,7 @@ class StudyWriter:
             partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
         return path
 
-    def _write_dicom(
-        self, case_id: str, source: ScanSource, mask: NDArray[Any], study: StudyResult
-    ) -> dict[str, Path]:
+    def _write_dicom(self, case_id: str, source: ScanSource, mask: NDArray[Any], study: StudyResult) -> dict[str, Path]:
         stack, options = source.stack, self.options
         if stack is None:
             return {}
@@ -206,13 +228,22 @@ class StudyWriter:
         return files
 
     def _write_report(
-        self, case_id: str, source: ScanSource, voxels: NDArray[Any], mask: NDArray[Any], study: StudyResult
+        self,
+        case_id: str,
+        number: int,
+        source: ScanSource,
+        voxels: NDArray[Any],
+        mask: NDArray[Any],
+        study: StudyResult,
     ) -> Path:
+        from pipeline.reporting.page import replace_text
         from pipeline.reporting.study_report import write_study_report
 
-        return write_study_report(
+        # the same page under two names: the scan's in output_dir, its number on the server
+        placeholder = uuid4().hex
+        path = write_study_report(
             self._path("reports", case_id, ".html"),
-            title=case_id,
+            title=placeholder,
             image=voxels,
             mask=mask,
             affine=source.affine,
@@ -220,7 +251,46 @@ class StudyWriter:
             flags=study.flags,
             repairs=study.repairs,
             provenance={"software": f"{ALGORITHM_NAME} {__version__}", **self.options.provenance},
+            identifiers=identifiers(source.stack) if self.options.with_identifiers and source.stack else None,
         )
+        page = path.read_text(encoding="utf-8")
+        if self.publish is not None and not self.options.with_identifiers:
+            self.publish(published_name(number), replace_text(page, placeholder, scan_title(number)))
+        with atomic_path(path) as partial:
+            partial.write_text(replace_text(page, placeholder, case_id), encoding="utf-8", newline="\n")
+        return path
+
+
+def scan_title(number: int) -> str:
+    """Return how a scan is called where its name must not be: by its number in the cohort."""
+    return f"Scan {number:03d}"
+
+
+def published_name(number: int) -> str:
+    """Return the file of a scan's report among the artifacts of an MLflow run."""
+    return f"reports/scan_{number:03d}.html"
+
+
+def identifiers(stack: CineStack) -> dict[str, str]:
+    """Return what names the patient and the study, for a report that was asked to.
+
+    Args:
+        stack: whose first image is read.
+
+    Returns:
+        DICOM keyword to its text; without those that the image does not have.
+    """
+    from pydicom import dcmread
+
+    keywords = ("PatientName", "PatientID", "PatientBirthDate", "StudyDate", "AccessionNumber")
+    header = dcmread(stack.frames[0][0].path, specific_tags=list(keywords), stop_before_pixels=True)
+    return {keyword: str(header[keyword].value) for keyword in keywords if header.get(keyword)}
+
+
+def _picture(source: ScanSource, voxels: NDArray[Any], mask: NDArray[Any], function: CardiacFunction) -> Panel:
+    from pipeline.reporting.montage import thumbnail
+
+    return thumbnail(voxels[..., function.ed_phase], mask[..., function.ed_phase], source.affine)
 
 
 def _ed_es(function: CardiacFunction) -> Sequence[int]:

@@ -16,7 +16,8 @@ from pipeline.inference.source import is_nifti
 class MaskTargets:
     """Gives each scan's mask the scan's relative path and name below a folder.
 
-    The mask of a NIfTI file keeps the file's name; that of DICOM files is named after the ``case_id``. Whatever would make a mask replace a scan or another mask is refused at construction, before any work.
+    The mask of a NIfTI file keeps the file's name; that of DICOM files is named after the ``case_id``. Whatever would
+    make a mask replace a scan or another mask is refused at construction, before any work.
 
     Args:
         output_dir: folder of the masks; made where it is missing.

@@ -347,19 +347,22 @@ def _count_voxels(mask: NDArray[Any], axis: int) -> NDArray[np.int64]:
     inside = np.moveaxis(mask[box], axis, 2)
     slices = np.arange(inside.shape[2], dtype=np.intp) * size
     for phase in range(inside.shape[3]):
-        number = np.bincount((inside[..., phase] + slices).ravel(), minlength=slices.size * size)
+        # in the order of the memory: which slice a voxel is of is in its value
+        number = np.bincount((inside[..., phase] + slices).ravel("K"), minlength=slices.size * size)
         counts[box[3].start + phase, box[axis]] = number.reshape(-1, size)
     return counts
 
 
 def foreground_box(mask: NDArray[Any]) -> tuple[slice, ...] | None:
-    """Return the smallest box that holds all structures, a slice an axis; None where there is no structure.
+    """Return the smallest box that holds all that is not 0, a slice an axis; None where there is nothing.
 
     Each axis is searched inside the box found so far, in the order in which the array lies in memory.
 
     Raises:
         ValueError: a value is not one of the project's.
     """
+    if not mask.size:
+        return None
     box = [slice(0, length) for length in mask.shape]
     for axis in sorted(range(mask.ndim), key=lambda axis: -abs(mask.strides[axis])):
         others = tuple(other for other in range(mask.ndim) if other != axis)

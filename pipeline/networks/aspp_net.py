@@ -144,7 +144,7 @@ class ASPPNet(nn.Module):
 
     Raises:
         ValueError: the lengths of ``channels``, ``strides``, ``num_res_units`` and ``kernel_size`` differ, a number
-            is below 1, a kernel size is even, ``spatial_dims`` is not 2 or 3, or there are attention gates without skips.
+            is below 1, a kernel size is even, ``spatial_dims`` is not 2 or 3, or attention gates have no skips.
 
     Note:
         In training image pooling normalizes one value a sample: it needs batches of at least two.

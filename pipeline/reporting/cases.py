@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from monai.transforms import LoadImage
+from monai.transforms import EnsureChannelFirst
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.metrics.segmentation import item_affine, mask_array
-from pipeline.transforms import EnsureVolume
+from pipeline.transforms import EnsureVolume, LoadVolume
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class KeptCase:
         pred: predicted mask.
         label: expert mask.
         affine: 4x4, from voxel indices to mm.
-        image_path: file of the scan.
+        image_path: file of the scan, or the folder of its DICOM files.
         frame: index of the phase along the fourth axis of a 4D file, or None.
     """
 
@@ -81,7 +81,7 @@ class KeptCase:
         Raises:
             InputError: the file's grid is not that of the masks.
         """
-        loaded = LoadImage(image_only=True, dtype=np.float32, ensure_channel_first=True)(self.image_path)
+        loaded = EnsureChannelFirst()(LoadVolume()(self.image_path))
         phases = np.asarray(EnsureVolume()(loaded))
         image = phases[self.frame if self.frame is not None and len(phases) > 1 else 0]
         if image.shape != self.pred.shape:

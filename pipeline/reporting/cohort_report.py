@@ -25,6 +25,15 @@ MAX_PICTURES = 200
 """Studies with a picture, the first ones of the table: about 6 kB each."""
 
 _STATUSES = ("failed", "flagged", "ok")
+# attribute of CardiacFunction, heading, unit, decimals
+_NUMBERS = (
+    ("lv_edv_ml", "LV EDV", "mL", 0),
+    ("lv_esv_ml", "LV ESV", "mL", 0),
+    ("lv_ef_percent", "LV EF", "%", 1),
+    ("lv_mass_g", "LV mass", "g", 0),
+    ("rv_edv_ml", "RV EDV", "mL", 0),
+    ("rv_ef_percent", "RV EF", "%", 1),
+)
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,10 @@ class StudyRow:
 
 @dataclass(frozen=True)
 class _Cell:
-    """A number of the table: the name of its column, its text, and what it is sorted by (empty: last)."""
+    """A number of the table: name and unit of its column, its text, and what it is sorted by (empty: last)."""
 
     name: str
+    unit: str
     text: str | None
     value: float | str
 
@@ -106,7 +116,9 @@ def write_cohort_report(
         The path written.
     """
     path = Path(path)
-    rows: list[dict[str, Any]] = [] if dice is None else [dict(row) for row in dice.to_dict("records")]
+    rows = (
+        [] if dice is None else [{str(name): value for name, value in row.items()} for row in dice.to_dict("records")]
+    )
     plots = _plots(agreement)
     ordered = _worst_first(studies, rows)
     counts = {status: sum(study.status == status for study in studies) for status in _STATUSES}
@@ -147,16 +159,9 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _line(study: StudyRow, mean_dice: float | None, place: int, folder: Path) -> _Line:
-    function = study.function
-    numbers = [
-        ("LV EDV", function and function.lv_edv_ml, 0),
-        ("LV ESV", function and function.lv_esv_ml, 0),
-        ("LV EF", function and function.lv_ef_percent, 1),
-        ("LV mass", function and function.lv_mass_g, 0),
-        ("RV EDV", function and function.rv_edv_ml, 0),
-        ("RV EF", function and function.rv_ef_percent, 1),
-        ("Dice", mean_dice, 3),
-        ("Time", study.seconds, 1),
+    cells = [
+        _cell(name, unit, getattr(study.function, attribute, None), digits)
+        for attribute, name, unit, digits in _NUMBERS
     ]
     return _Line(
         case_id=study.case_id,
@@ -164,14 +169,14 @@ def _line(study: StudyRow, mean_dice: float | None, place: int, folder: Path) ->
         status=study.status,
         reasons=(study.reason,) if study.reason else tuple(flag.message for flag in study.flags),
         picture=study.picture if place < MAX_PICTURES else None,
-        cells=tuple(_cell(name, value, digits) for name, value, digits in numbers),
+        cells=(*cells, _cell("Dice", "", mean_dice, 3), _cell("Time", "s", study.seconds, 1)),
     )
 
 
-def _cell(name: str, value: float | None, digits: int) -> _Cell:
+def _cell(name: str, unit: str, value: float | None, digits: int) -> _Cell:
     if value is None or not math.isfinite(value):
-        return _Cell(name, None, "")
-    return _Cell(name, f"{value:.{digits}f}", value)
+        return _Cell(name, unit, None, "")
+    return _Cell(name, unit, f"{value:.{digits}f}", value)
 
 
 def _link(report: Path | None, folder: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
+    CodedConcept,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
@@ -203,7 +204,7 @@ def _observer(name: str, version: str) -> ObservationContext:
         manufacturer_name=MANUFACTURER,
         model_name=f"{name} {version}",
     )
-    return ObservationContext(observer_device_context=ObserverContext(code.DEVICE, device))
+    return ObservationContext(observer_device_context=ObserverContext(CodedConcept.from_code(code.DEVICE), device))
 
 
 def _evidence(

@@ -6,10 +6,10 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from contourpy import contour_generator
+from contourpy import LineType, contour_generator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -211,7 +211,8 @@ def _path(inside: Volume, spacing_mm: tuple[float, float]) -> str:
     # a frame of background closes the borders of what touches the edge
     framed = np.pad(inside.T, 1).astype(np.float64)
     down, across = ((np.arange(size) - 0.5) * step for size, step in zip(framed.shape, spacing_mm[::-1], strict=True))
-    lines = contour_generator(across, down, framed).lines(0.5)
+    contours = contour_generator(across, down, framed, line_type=LineType.Separate)
+    lines = cast(list[NDArray[np.float64]], contours.lines(0.5))
     return "".join("M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in line[:-1]) + "Z" for line in lines)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from pipeline.files import atomic_path
 
@@ -51,6 +52,11 @@ def write_page(path: str | Path, template: str, style: str, script: str = "", **
     with atomic_path(Path(path)) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
     return Path(path)
+
+
+def replace_text(page: str, placeholder: str, text: str) -> str:
+    """Put a text in the place of a word that stands in the page's text or attributes, escaped as a template would."""
+    return page.replace(placeholder, str(escape(readable(text))))
 
 
 def readable(value: Any) -> Any:

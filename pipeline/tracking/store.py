@@ -287,6 +287,9 @@ def _probe_database(file: Path) -> None:
     try:
         with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_S, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
+            # the transaction alone is granted on a read-only file too
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            database.execute(f"PRAGMA user_version = {version}")
             database.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
         raise InputError(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Transform
+from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
 from pipeline.labels import FOREGROUND
@@ -24,7 +24,7 @@ def drawn_slices(label: torch.Tensor) -> torch.Tensor:
     return torch.nonzero(filled).flatten()
 
 
-class KeepDrawn(Transform):
+class KeepDrawn:
     """Takes out of a prediction what its label cannot judge: slices and structures that were not drawn.
 
     Prediction and label agree there on background, so that overlap, distances and misses are those of what was drawn.
@@ -74,7 +74,7 @@ class KeepDrawnd(MapTransform):
         return d
 
 
-class CropToDrawn(Transform):
+class CropToDrawn:
     """Keeps the slices that were drawn, so that a training does not take the others for background."""
 
     def __call__(self, img: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

@@ -63,5 +63,5 @@ class ExpectedDiced(MapTransform):
         """Return the item with its estimates."""
         d = dict(data)
         for key in self.key_iterator(d):
-            d |= self.estimate(d[key])
+            d.update(self.estimate(d[key]))
         return d

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from monai.engines import SupervisedEvaluator
 
@@ -52,11 +53,17 @@ def run_inference(
     options = replace(options or StudyOptions(), provenance=_provenance(ckpt_path))
     with tracker.start("inference", params=params) as run:
         try:
-            result = segment_cohort(evaluator, output_dir, overlays=draw, options=options)
+            result = segment_cohort(
+                evaluator,
+                output_dir,
+                overlays=draw,
+                options=options,
+                publish=lambda name, text: run.log_text(text, name),
+            )
         except CohortError as error:
-            _record(run, error.result)
+            _record(run, error.result, options)
             raise
-        _record(run, result)
+        _record(run, result, options)
     logger.info("Segmented %d scans: masks are in %s.", len(result.scans), result.output_dir)
     return result
 
@@ -68,13 +75,24 @@ def _provenance(ckpt_path: str | Path) -> dict[str, str]:
     return {"weights": path.name, "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def _record(run: Run, result: CohortResult) -> None:
+def _record(run: Run, result: CohortResult, options: StudyOptions) -> None:
     seconds = [scan.seconds for scan in result.scans]
+    flagged = sum(bool(scan.study and scan.study.flags) for scan in result.scans)
     run.log_metrics(
         {
             "num_scans": len(result.scans),
             "num_failed": len(result.failed),
+            "num_flagged": flagged,
             "seconds_per_scan": sum(seconds) / max(len(seconds), 1),
         },
         step=0,
     )
+    if not any(scan.has_report for scan in result.scans):
+        return
+    # what draws pages takes its time to import
+    from pipeline.inference.cohort_page import write_cohort_page, write_published_page
+
+    page = write_cohort_page(result, options.provenance)
+    logger.info("The cohort's report: %s", page)
+    with TemporaryDirectory() as folder:
+        run.log_artifact(write_published_page(result, options.provenance, Path(folder)))

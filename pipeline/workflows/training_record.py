@@ -18,8 +18,8 @@ from pipeline.workflows.config import written_config
 RECORD_FILE = "training.json"
 # where a training reads and writes, and which fold it validates on: the same training in another place
 _PLACES = frozenset(
-    ("bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "cache_dir", "memory_share", "tracking_uri")
-    + ("experiment_name", "run_name", "record", "resume", "fold")
+    {"bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "cache_dir", "memory_share"}
+    | {"tracking_uri", "experiment_name", "run_name", "record", "resume", "fold"}
 )
 
 

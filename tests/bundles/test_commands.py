@@ -85,7 +85,8 @@ def test_training_leaves_its_files(use: Any) -> None:
     files = {path.relative_to(use.trained_dir).as_posix() for path in use.trained_dir.rglob("*") if path.is_file()}
     pictures = matching(files, "overlays/*_patient002_e?.png")
     assert sorted(name[9:14] for name in pictures) == ["best_", "worst"]
-    assert files - pictures == {"models/last.pt", "models/model.pt", "metrics.csv", "summary.json", "split.json"}
+    tables = {"metrics.csv", "volumes.csv", "summary.json"}
+    assert files - pictures == {"models/last.pt", "models/model.pt", "split.json"} | tables
 
 
 def test_best_weights_are_a_plain_state_dict(use: Any) -> None:
@@ -149,7 +150,7 @@ def test_training_records_files(run_of: Callable[[str], Run], tracking_uri: str)
     evaluation = artifacts(tracking_uri, run, "evaluation")
     pictures = matching(evaluation, "*_patient002_e?.png")
     assert len(pictures) == 2
-    assert evaluation - pictures == {"metrics.csv", "summary.json"}
+    assert evaluation - pictures == {"metrics.csv", "volumes.csv", "summary.json"}
 
 
 def test_evaluation_records_figures_and_files(run_of: Callable[[str], Run], tracking_uri: str) -> None:

@@ -111,3 +111,12 @@ def test_comparison_without_pairs_has_fewer_files(store: str, new_run, tmp_path:
 def test_latest_validation_is_marked(store: str, new_run) -> None:
     new_run("goes on", 0.5, prefix="val_", minutes=None)
     assert " 0.5000* " in format_comparison(compare_experiment("hearts", store))
+
+
+def test_several_pairs_are_shown_by_their_first_figure(store: str, new_run) -> None:
+    for name, dice in (("best", 0.9), ("second", 0.8), ("third", 0.7)):
+        new_run(name, dice, GOOD if name == "best" else WORSE)
+    lines = format_comparison(compare_experiment("hearts", store)).splitlines()
+    start = lines.index("A = best, mean_dice case by case:")
+    assert [line.split()[0] for line in lines[start + 3 : start + 5]] == ["second", "third"]
+    assert "dice_rv" not in "\n".join(lines)

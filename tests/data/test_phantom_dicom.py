@@ -193,6 +193,6 @@ def test_unknown_style_is_refused(tmp_path: Path) -> None:
 
 
 def test_cohort_of_unknown_style_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="write_dicom must be one of .*, got 'mosaic'"):
+    with pytest.raises(InputError, match=r"write_dicom must be one of .*, got 'mosaic'"):
         make_phantom_cohort(tmp_path / "cohort", write_dicom="mosaic")
     assert not (tmp_path / "cohort").exists()

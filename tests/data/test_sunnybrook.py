@@ -43,7 +43,7 @@ def write_contour(root: Path, kind: str, z: int, phase: int, points: list[tuple[
     number = z * PHASES + phase + 1
     path = root / "contourfiles" / ORIGINAL / f"{kind}-contours" / f"IM-0001-{number:04d}-{kind}contour-manual.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{x:.2f} {y:.2f}\n" for x, y in points), encoding="utf-8")
+    path.write_text("".join(f"{x + 1:.2f} {y + 1:.2f}\n" for x, y in points), encoding="utf-8")  # counted from 1
     return path
 
 
@@ -153,9 +153,7 @@ def test_layout_is_recognized_and_labels_go_to_the_users_cache(
     assert default_label_dir(root).is_relative_to(tmp_path / "cache")
 
 
-def test_check_of_the_data_set_finds_nothing_wrong(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_of_the_data_set_finds_nothing_wrong(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     report = check_directory(root)
     assert report.problems == []
@@ -256,7 +254,7 @@ def test_patient_without_inner_contours_is_refused(root: Path) -> None:
 
 def test_label_dir_that_cannot_be_written_is_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="label_dir '.*file' cannot be written"):
+    with pytest.raises(InputError, match=r"label_dir '.*file' cannot be written"):
         sunnybrook_datalist(root, tmp_path / "file")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
@@ -105,7 +105,9 @@ def plane_of(position: list[float]) -> Dataset:
 def enhanced(folder: Path, direction: int = 1) -> CineStack:
     path, uid = folder / "enhanced", "1.2.3.8"
     groups = [plane_of(position_of(z, direction)) for z in range(SLICES) for _ in range(PHASES)]
-    write_header(path, EnhancedMRImageStorage, uid, "1.2.3.3", NumberOfFrames=12, PerFrameFunctionalGroupsSequence=groups)
+    write_header(
+        path, EnhancedMRImageStorage, uid, "1.2.3.3", NumberOfFrames=12, PerFrameFunctionalGroupsSequence=groups
+    )
     frames = [
         [SourceFrame(str(path), EnhancedMRImageStorage, uid, z * PHASES + t + 1) for t in range(PHASES)]
         for z in range(SLICES)
@@ -186,9 +188,7 @@ def test_array_x_is_the_column_and_y_the_row(stack: CineStack) -> None:
 
 
 # the third slice lies 16 mm from the first: 16 * (-1, -2, 2) / 3 = (-16/3, -32/3, 32/3)
-@pytest.mark.parametrize(
-    ("direction", "expected"), [(1, [14 / 3, -92 / 3, 122 / 3]), (-1, [46 / 3, -28 / 3, 58 / 3])]
-)
+@pytest.mark.parametrize(("direction", "expected"), [(1, [14 / 3, -92 / 3, 122 / 3]), (-1, [46 / 3, -28 / 3, 58 / 3])])
 def test_plane_lies_at_its_source(direction: int, expected: list[float], tmp_path: Path) -> None:
     frame = frame_of(write(classic(tmp_path, direction), one_voxel()))
     assert frame.PlanePositionSequence[0].ImagePositionPatient == pytest.approx(expected, abs=1e-6)
@@ -306,7 +306,9 @@ def words_of(dataset: Dataset) -> str:
 def test_patient_is_not_named(stack: CineStack) -> None:
     seg = write(stack, one_voxel())
     text = words_of(seg)
-    assert [word for word in ("Doe", "ID7", "1970", "A1", "S1", "2020", "101112", "House", "Hospital") if word in text] == []
+    assert [
+        word for word in ("Doe", "ID7", "1970", "A1", "S1", "2020", "101112", "House", "Hospital") if word in text
+    ] == []
     assert (seg.PatientName, seg.PatientID, seg.AccessionNumber, seg.StudyDate) == ("", "", "", "")
 
 
@@ -405,9 +407,7 @@ def run(*command: str) -> str:
 @pytest.mark.dicomtools
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("with_identifiers", [False, True])
-def test_dciodvfy_finds_no_error(
-    kind: str, with_identifiers: bool, tmp_path: Path, mask: NDArray[np.uint8]
-) -> None:
+def test_dciodvfy_finds_no_error(kind: str, with_identifiers: bool, tmp_path: Path, mask: NDArray[np.uint8]) -> None:
     path = tmp_path / "seg.dcm"
     write_dicom_seg(path, mask, SOURCES[kind](tmp_path), **ALGORITHM, with_identifiers=with_identifiers)
     report = run(tool("dciodvfy"), str(path))
@@ -435,9 +435,9 @@ def paint(labels: NDArray[np.uint8], file: Path, stack: CineStack, value: int) -
     """Mark the voxels of a binary image, found by their positions in space."""
     if not file.exists():
         return
-    image = sitk.ReadImage(str(file))
+    image = SimpleITK.ReadImage(str(file))
     to_index = np.linalg.inv(np.diag([-1.0, -1.0, 1.0, 1.0]) @ stack.affine)
-    for place in np.argwhere(sitk.GetArrayViewFromImage(image).T):
+    for place in np.argwhere(SimpleITK.GetArrayViewFromImage(image).T):
         point = image.TransformIndexToPhysicalPoint([int(index) for index in place])
         x, y, z = np.round(to_index[:3] @ [*point, 1], 3)
         labels[int(x), int(y), int(z)] = value

@@ -60,7 +60,7 @@ def test_json_lists_all_scans(tmp_path: Path) -> None:
 
 def test_no_other_file_is_left(tmp_path: Path) -> None:
     CohortResult(tmp_path, (GOOD,)).write()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["segmentation.csv", "segmentation.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["segmentation.csv", "segmentation.json", "studies.csv"]
 
 
 def test_error_lists_what_failed_and_why() -> None:

@@ -165,8 +165,9 @@ def with_curve(volumes: Sequence[float]) -> list[str]:
     return codes(mask, lv_ml=tuple(volumes))
 
 
-@pytest.mark.parametrize(("step", "expected"), [(39.0, []), (41.0, ["lv_volume_jumps"])])
+@pytest.mark.parametrize(("step", "expected"), [(42.3, []), (42.5, ["lv_volume_jumps"])])
 def test_jump_of_the_volume_curve(step: float, expected: list[str]) -> None:
+    # 0.4 of 100 mL, and a slice of 100 voxels of 0.024 mL
     assert with_curve(curve(step)) == expected
 
 
@@ -290,4 +291,4 @@ def test_few_studies_drawn_by_experts_are_flagged(real_data_dir: Path) -> None:
         zooms = [float(zoom) for zoom in labels[0].header.get_zooms()[:3]]
         function = cardiac_function(mask, affine(*zooms), ed_phase=0, es_phase=1)
         flagged += [folder.name] * bool(quality_flags(mask, affine(*zooms), function))
-    assert len(flagged) <= 10
+    assert len(flagged) <= 3

@@ -258,7 +258,9 @@ def test_evidence_is_what_it_refers_to(stack: CineStack) -> None:
     seg_path = write_seg(stack, [0, 2])
     (study,) = write(stack, seg_path=seg_path).CurrentRequestedProcedureEvidenceSequence
     found = {
-        item.ReferencedSOPInstanceUID for series in study.ReferencedSeriesSequence for item in series.ReferencedSOPSequence
+        item.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
     }
     assert study.StudyInstanceUID == "1.2.3.1"
     assert found == {f"1.2.3.9.{z}.{t}" for z in (0, 1) for t in (0, 2)} | {dcmread(seg_path).SOPInstanceUID}

@@ -27,7 +27,7 @@ from pipeline.tracking.store import open_store, resolve_tracking_uri
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUNDLE = Path("bundles", "cardiac_sax_segmentation")
 TINY = REPOSITORY / "tests" / "bundles" / "tiny.yaml"
-STARTS_WITHIN_S = 90.0
+STARTS_WITHIN_S = 240.0
 JOB_TIMEOUT_S = 300.0
 BACKENDS = ["sqlite", *(["postgresql"] if os.environ.get("TEST_POSTGRES_URI") else [])]
 

@@ -34,7 +34,10 @@ def test_structure_without_a_voxel_has_none_and_counts_zero_in_the_mean() -> Non
 
 def test_dictionary_form_adds_the_estimates() -> None:
     item = {"pred": probabilities([1, 1, 0, 0]), "case_id": "a"}
-    assert ExpectedDiced("pred")(item) == item | ExpectedDice()(item["pred"]) | {"expected_dice_rv": pytest.approx(math.nan, nan_ok=True), "expected_dice_myo": pytest.approx(math.nan, nan_ok=True)}
+    assert ExpectedDiced("pred")(item) == item | ExpectedDice()(item["pred"]) | {
+        "expected_dice_rv": pytest.approx(math.nan, nan_ok=True),
+        "expected_dice_myo": pytest.approx(math.nan, nan_ok=True),
+    }
 
 
 def test_missing_key_is_passed_over_where_allowed() -> None:

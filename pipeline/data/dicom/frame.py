@@ -17,7 +17,7 @@ class Header:
         series_uid: Series Instance UID, valid or not.
         series_number: Series Number.
         series_description: as the scanner wrote it; may hold anything.
-        names: what tells the kind of the series, in lower case: description, protocol, sequence.
+        names: what tells the kind of the series, in lower case: its description, else the protocol, else the sequence.
         sop_class_uid: SOP Class UID.
         sop_instance_uid: SOP Instance UID, valid or not.
         modality: such as ``"MR"``.

@@ -38,6 +38,7 @@ def make_header(dataset: Dataset, path: str, damage: str = "") -> Header:
         damage: why its pixels cannot be read, empty where they can.
     """
     meta = getattr(dataset, "file_meta", Dataset())
+    # the protocol of some vendors is that of the whole examination, and names what its other series hold
     names = (text(dataset, name) for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName"))
     series_number = number(dataset, "SeriesNumber")
     return Header(
@@ -46,7 +47,7 @@ def make_header(dataset: Dataset, path: str, damage: str = "") -> Header:
         series_uid=text(dataset, "SeriesInstanceUID"),
         series_number=None if series_number is None else int(series_number),
         series_description=text(dataset, "SeriesDescription"),
-        names=" ".join(names).lower(),
+        names=next(filter(None, names), "").lower(),
         sop_class_uid=text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"),
         sop_instance_uid=text(dataset, "SOPInstanceUID") or text(meta, "MediaStorageSOPInstanceUID"),
         modality=text(dataset, "Modality").upper(),
@@ -72,9 +73,9 @@ def make_frames(dataset: Dataset, header: Header) -> tuple[Frame, ...]:
     """
     if not whole(dataset, "Rows", 0) or not whole(dataset, "Columns", 0):
         return ()
-    # an empty sequence of functional groups stands in classic objects too (Sunnybrook's)
     groups = value(dataset, "PerFrameFunctionalGroupsSequence") or ()
-    if len(groups) > 0:
+    # functional groups that say nothing stand in classic objects too (Sunnybrook's)
+    if (value(dataset, "NumberOfFrames") is not None and len(groups) > 0) or any(len(group) > 0 for group in groups):
         shared = value(dataset, "SharedFunctionalGroupsSequence") or [Dataset()]
         return tuple(
             _make_frame(_FunctionalGroups(dataset, group, shared[0]), header, index)

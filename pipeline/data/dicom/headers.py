@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import config, dcmread
 from pydicom.dataset import FileDataset
 from pydicom.encaps import parse_fragments
+from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from tqdm import tqdm
 
@@ -26,6 +26,7 @@ from pipeline.data.dicom.values import text, value, whole
 MANY_FILES = 1000
 """From so many files on, reading them shows a progress bar."""
 
+_TAGS: list[int | str | tuple[int, int]] = [Tag(keyword) for keyword in TAGS]
 _CMS_ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
 _FILES_REMEMBERED = 100_000
 
@@ -58,7 +59,7 @@ class Headers:
     others: int
 
 
-def read_headers(paths: Sequence[str | Path], progress: bool = False) -> Headers:
+def read_headers(paths: Sequence[str | os.PathLike[str]], progress: bool = False) -> Headers:
     """Read the headers of files, whatever they are; a file that has not changed since is not read again.
 
     Args:
@@ -119,7 +120,7 @@ def _read_file(path: str, size: int, mtime_ns: int) -> tuple[tuple[Frame, ...], 
             if not dicom and start[:2] not in (b"\x08\x00", b"\x02\x00"):
                 return (), ""
             file.seek(0)
-            dataset = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(TAGS))
+            dataset = dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
             return _make(dataset, path, _missing_pixels(dataset, file, size))
     # what a damaged file makes pydicom raise depends on its bytes; one bad file must not cost the others
     except Exception as error:

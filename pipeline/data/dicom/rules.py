@@ -109,7 +109,9 @@ def complete_geometry(frames: Iterable[Frame]) -> tuple[Frames, Repairs]:
     known = [frame for frame in all_frames if _has_grid(frame)]
     if not known:
         return all_frames, []
-    by_slice = {frame.slice_location: frame for frame in known if frame.slice_location is not None}
+    by_slice: dict[float | None, Frame] = {
+        frame.slice_location: frame for frame in known if frame.slice_location is not None
+    }
     done = [_completed(frame, by_slice, known) for frame in all_frames]
     kept = [frame for frame in done if _has_grid(frame)]
     repairs = []

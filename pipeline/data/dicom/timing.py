@@ -16,6 +16,9 @@ from pipeline.data.dicom.rules import plural, require_half
 Slices = list[list[Frame]]
 Value = Callable[[Frame], float | None]
 
+SURPLUS = 1.25
+"""A slice with so many times the phases of most slices sets no measure for them."""
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -74,7 +77,7 @@ def order_phases(slices: Sequence[Sequence[Frame]], clock: Clock) -> tuple[Slice
 
 
 def even_phases(slices: Slices, clock: Clock, where: str) -> tuple[Slices, list[Repair]]:
-    """Give each slice as many phases as most slices have.
+    """Give each slice as many phases as the fullest slice has, see ``SURPLUS``.
 
     A slice with others takes for each phase its image that is nearest in the heart beat.
 
@@ -86,8 +89,7 @@ def even_phases(slices: Slices, clock: Clock, where: str) -> tuple[Slices, list[
     Raises:
         InputError: a slice has less than half of the phases.
     """
-    counts = Counter(len(frames) for frames in slices)
-    phases = max(counts, key=lambda count: (counts[count], count))
+    phases = _usual_phases(slices)
     # times in ms say more than counted positions, where the images have both
     in_ms = next((ms for ms in CLOCKS if ms.in_ms and all(_has_times(ms, frames) for frames in slices)), clock)
     full = [_beat(frames, in_ms, phases) for frames in slices if len(frames) == phases]
@@ -100,9 +102,17 @@ def even_phases(slices: Slices, clock: Clock, where: str) -> tuple[Slices, list[
         require_half(len(frames), phases, "phases", f"{where}, slice {index + 1}, {frames[0].path}")
         nearest, distance = _nearest(target, _beat(frames, in_ms, phases))
         evened.append([frames[place] for place in nearest])
-        problem = f"slice {index + 1} of {len(slices)} has {len(frames)} phases, the others {phases}"
+        problem = f"slice {index + 1} of {len(slices)} has {len(frames)} phases instead of {phases}"
         repairs.append(Repair(problem, f"each phase takes its image nearest in time, at most {distance:.0%} of a beat"))
     return evened, repairs
+
+
+def _usual_phases(slices: Slices) -> int:
+    """Return the most phases that a slice has, without slices that have far more than most."""
+    counts = Counter(len(frames) for frames in slices)
+    most_common = max(counts, key=lambda count: (counts[count], count))
+    # where images were lost from most slices, the largest number is the true one
+    return max(count for count in counts if count <= SURPLUS * most_common)
 
 
 def _has_times(clock: Clock, frames: Sequence[Frame]) -> bool:

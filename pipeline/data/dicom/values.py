@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
+
+
+@lru_cache(maxsize=None)
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an attribute, None where it is missing, empty, or breaks the rules of its type."""
+    tag = _tag(keyword)
+    # most headers lack most of what is asked for; this way is the cheapest to find out
+    if tag not in dataset:
+        return None
     try:
-        found = dataset.get(keyword)
+        found = dataset[tag].value
     except (ValueError, TypeError, ArithmeticError, AttributeError, NotImplementedError):
         return None
     return None if found is None or found == "" else found

@@ -100,8 +100,8 @@ def make_phantom_cohort(
         num_phases: phases in a beat, at least 2; end-diastole is frame 1.
         write_cine: also write all phases as a 4D image ``patientNNN_4d.nii.gz``, with the seconds between phases in
             ``pixdim[4]``.
-        write_dicom: one of ``DICOM_STYLES`` to also write all phases as DICOM, in the folder ``patientNNN_dicom`` of the
-            patient, and the labels of all phases on the grid of the DICOM images, ``patientNNN_dicom_gt.nii.gz``.
+        write_dicom: one of ``DICOM_STYLES`` to also write all phases as DICOM, in the folder ``patientNNN_dicom`` of
+            the patient, and the labels of all phases on the grid of the DICOM images, ``patientNNN_dicom_gt.nii.gz``.
         in_plane_size: lowest and highest number of voxels along x and along y.
         num_slices: lowest and highest number of slices.
         in_plane_spacing_mm: lowest and highest voxel spacing along x and y.

@@ -91,12 +91,12 @@ def mr_image(study: CineStudy, z: int, phase: int, instance: int, series: int = 
     return image
 
 
-def save_dicom(path: Path, dataset: Dataset, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> None:
-    """Write a data set as a DICOM file with preamble and file meta information, uncompressed little endian."""
+def save_dicom(path: Path, dataset: Dataset) -> None:
+    """Write a data set as a DICOM file with preamble and file meta information, its pixels uncompressed."""
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.file_meta.TransferSyntaxUID = transfer_syntax_uid
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dcmwrite(path, dataset, enforce_file_format=True)
 
 

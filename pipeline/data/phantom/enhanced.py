@@ -121,9 +121,7 @@ def _shared_groups(study: CineStudy) -> Dataset:
             SpacingBetweenSlices=decimal(study.spacing_mm[2]),
         ),
         PlaneOrientationSequence=attributes(ImageOrientationPatient=study.orientation()),
-        FrameAnatomySequence=attributes(
-            FrameLaterality="U", AnatomicRegionSequence=_HEART
-        ),
+        FrameAnatomySequence=attributes(FrameLaterality="U", AnatomicRegionSequence=_HEART),
         PixelValueTransformationSequence=attributes(RescaleIntercept="0", RescaleSlope="1", RescaleType="US"),
         MRImageFrameTypeSequence=attributes(
             FrameType=_FRAME_TYPE,
@@ -173,14 +171,18 @@ def _mr_groups(study: CineStudy) -> dict[str, Dataset]:
             ParallelAcquisition="NO",
         ),
         "MRImagingModifierSequence": attributes(
-            MagnetizationTransfer="NONE", BloodSignalNulling="NO", Tagging="NONE", TransmitterFrequency=63.9,
+            MagnetizationTransfer="NONE",
+            BloodSignalNulling="NO",
+            Tagging="NONE",
+            TransmitterFrequency=63.9,
             PixelBandwidth="900",
         ),
         "MRReceiveCoilSequence": attributes(
-            ReceiveCoilName="CARDIAC", ReceiveCoilManufacturerName="Phantom", ReceiveCoilType="MULTICOIL",
-            QuadratureReceiveCoil="NO", MultiCoilDefinitionSequence=attributes(
-                MultiCoilElementName="1", MultiCoilElementUsed="YES"
-            ),
+            ReceiveCoilName="CARDIAC",
+            ReceiveCoilManufacturerName="Phantom",
+            ReceiveCoilType="MULTICOIL",
+            QuadratureReceiveCoil="NO",
+            MultiCoilDefinitionSequence=attributes(MultiCoilElementName="1", MultiCoilElementUsed="YES"),
         ),
         "MRTransmitCoilSequence": attributes(
             TransmitCoilName="BODY", TransmitCoilManufacturerName="Phantom", TransmitCoilType="BODY"
@@ -211,4 +213,3 @@ def _frame_groups(study: CineStudy, z: int, phase: int) -> Dataset:
             RRIntervalTimeNominal=study.rr_ms,
         ),
     )
-

@@ -12,8 +12,8 @@ from pipeline.transforms.batch.base import RandBatchTransform, RandBatchTransfor
 class RandNeighborsBatch(RandBatchTransform):
     """Swaps, moves or takes away the neighbors of the middle channel.
 
-    Stacks run from base to apex or back, breathing shifts their slices, and a single picture has no neighbors: a network
-    that saw perfect neighbors alone would lean on them.
+    Stacks run from base to apex or back, breathing shifts their slices, and a single picture has no neighbors: a
+    network that saw perfect neighbors alone would lean on them.
 
     Args:
         prob: probability that neighbors of a sample are moved, each by its own whole pixels.

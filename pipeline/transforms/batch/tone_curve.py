@@ -1,4 +1,4 @@
-"""Random tone curves: any contrast that keeps, or inverts, the order of the tissues' intensities, and some that do not."""
+"""Random tone curves: contrasts that keep or invert the order of the tissues, and some that do neither."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ class RandToneCurveBatch(RandBatchTransform):
         ValueError: a probability is not in [0, 1], or ``points`` is below 2.
     """
 
-    def __init__(
-        self, prob: float = 0.3, points: int = 5, invert_prob: float = 0.2, free_prob: float = 0.0
-    ) -> None:
+    def __init__(self, prob: float = 0.3, points: int = 5, invert_prob: float = 0.2, free_prob: float = 0.0) -> None:
         super().__init__(prob)
         for name, value in (("invert_prob", invert_prob), ("free_prob", free_prob)):
             if not 0 <= value <= 1:

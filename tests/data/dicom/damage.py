@@ -121,18 +121,30 @@ def transcode(file: Path, syntax: str) -> None:
         dataset.compress(syntax, generate_instance_uid=False)
         dataset.save_as(file)
         return
+    dataset = pydicom.dcmread(file)
+    dataset.PixelData = _compressed_by_gdcm(file, _BY_GDCM[syntax])
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(file)
+
+
+def _compressed_by_gdcm(file: Path, syntax: int) -> bytes:
+    # gdcm's writer changes functional groups too, so that only its pixels are taken
     reader = gdcm.ImageReader()
     reader.SetFileName(str(file))
     assert reader.Read()
     change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(_BY_GDCM[syntax]))
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
     change.SetInput(reader.GetImage())
     assert change.Change()
     writer = gdcm.ImageWriter()
-    writer.SetFileName(str(file))
+    copy = file.with_name("gdcm.tmp")
+    writer.SetFileName(str(copy))
     writer.SetFile(reader.GetFile())
     writer.SetImage(change.GetOutput())
     assert writer.Write()
+    pixels: bytes = pydicom.dcmread(copy).PixelData
+    copy.unlink()
+    return pixels
 
 
 def deflate(file: Path) -> None:

@@ -372,7 +372,9 @@ def test_gigantic_slice_distance_is_refused(tmp_path: Path) -> None:
 # UIDs and strings
 
 
-@pytest.mark.parametrize("uid", ["1.2.0123.4", "1.2." + "9" * 70, "not a uid", ""], ids=["zeros", "long", "text", "none"])
+@pytest.mark.parametrize(
+    "uid", ["1.2.0123.4", "1.2." + "9" * 70, "not a uid", ""], ids=["zeros", "long", "text", "none"]
+)
 def test_invalid_uids_are_taken_as_they_are(folder: dm.Folder, uid: str) -> None:
     dm.edit(folder.files, StudyInstanceUID=uid, SeriesInstanceUID=uid, FrameOfReferenceUID=uid)
     assert_read_whole(folder, *read(folder))
@@ -383,7 +385,14 @@ def test_images_of_one_uid_are_told_apart_by_place_and_time(folder: dm.Folder) -
     assert_read_whole(folder, *read(folder))
 
 
-HOSTILE = ["<script>alert(1)</script>", "../../../etc/passwd", "=cmd|' /C calc'!A0", "a\x1b[2Jb", "日本 心臓", "x" * 5000]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "../../../etc/passwd",
+    "=cmd|' /C calc'!A0",
+    "a\x1b[2Jb",
+    "日本 心臓",
+    "x" * 5000,
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=["html", "path", "formula", "terminal", "unicode", "long"])
@@ -395,9 +404,7 @@ def test_hostile_description_does_no_harm(folder: dm.Folder, text: str) -> None:
     assert told.isprintable() and len(told) < 1000
 
 
-def test_name_of_the_patient_reaches_neither_log_nor_error(
-    folder: dm.Folder, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_name_of_the_patient_reaches_neither_log_nor_error(folder: dm.Folder, caplog: pytest.LogCaptureFixture) -> None:
     dm.edit(folder.files, PatientName="Secret^Name", PatientID="SECRET-7", PixelSpacing=["-1", "1"])
     with caplog.at_level(logging.DEBUG), pytest.raises(InputError) as caught:
         read(folder)

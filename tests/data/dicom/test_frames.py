@@ -39,7 +39,7 @@ def enhanced() -> Dataset:
         for index in range(2)
     ]
     return dataset(
-        Rows=6, Columns=8, NumberOfFrames=2, BitsStored=16, PixelRepresentation=0, Modality="mr",
+        Rows=6, Columns=8, NumberOfFrames=2, BitsStored=16, PixelRepresentation=0, Modality="MR",
         SharedFunctionalGroupsSequence=[shared], PerFrameFunctionalGroupsSequence=frames,
     )  # fmt: skip
 
@@ -55,8 +55,9 @@ def test_classic_object_is_one_image_without_number() -> None:
     assert (frame.pixel_spacing, frame.slope, frame.intercept) == (None, 1.0, 0.0)
 
 
-def test_empty_functional_groups_make_no_multi_frame_object() -> None:
-    (frame,) = frames_of(dataset(Rows=6, Columns=8, PerFrameFunctionalGroupsSequence=[], TriggerTime=30))
+@pytest.mark.parametrize("groups", [[], [Dataset()]])
+def test_empty_functional_groups_make_no_multi_frame_object(groups: list[Dataset]) -> None:
+    (frame,) = frames_of(dataset(Rows=6, Columns=8, PerFrameFunctionalGroupsSequence=groups, TriggerTime=30))
     assert (frame.number, frame.trigger_time) == (None, 30.0)
 
 
@@ -86,16 +87,24 @@ def test_values_that_need_more_than_16_signed_bits(bits: int, signed: int, wide:
     assert frame.wide is wide
 
 
-@pytest.mark.parametrize("kind", ["P", "VELOCITY", "phase map"])
+@pytest.mark.parametrize("kind", ["P", "VELOCITY", "PHASE MAP"])
 def test_velocities_are_known_by_the_image_type(kind: str) -> None:
     (frame,) = frames_of(dataset(Rows=6, Columns=8, ImageType=["DERIVED", "PRIMARY", kind]))
     assert frame.velocity
 
 
 def test_header_says_what_holds_for_all_images(enhanced: Dataset) -> None:
-    enhanced.SeriesDescription, enhanced.ProtocolName, enhanced.CardiacRRIntervalSpecified = "Cine", "SAX", 900.0
+    enhanced.SeriesDescription, enhanced.CardiacRRIntervalSpecified = "Cine SAX", 900.0
     header = make_header(enhanced, "a.dcm")
-    assert (header.modality, header.names.strip(), header.rr_interval_ms) == ("MR", "cine sax", 900.0)
+    assert (header.modality, header.series_description, header.rr_interval_ms) == ("MR", "Cine SAX", 900.0)
+
+
+@pytest.mark.parametrize(
+    ("description", "protocol", "names"), [("Cine", "SAX and flow", "cine"), ("", "SAX", "sax"), ("", "", "fisp")]
+)
+def test_description_goes_before_protocol_and_sequence(description: str, protocol: str, names: str) -> None:
+    image = dataset(SeriesDescription=description, ProtocolName=protocol, SequenceName="FISP")
+    assert make_header(image, "a.dcm").names == names
 
 
 def test_series_without_uid_is_known_by_its_number() -> None:

@@ -54,7 +54,7 @@ def test_problems_are_listed(write_study: WriteStudy) -> None:
     (study,) = find_cines(folder)
     assert [problem.split(":")[0] for problem in study.series[0].problems] == [
         "1 DICOM file cannot be used, such as bad",
-        "slice 2 of 3 has 4 phases, the others 5",
+        "slice 2 of 3 has 4 phases instead of 5",
     ]
 
 

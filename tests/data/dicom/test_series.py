@@ -48,7 +48,7 @@ def test_other_series_size_direction_spacing_and_contrast_are_other_groups(make_
         {"velocity": True},
         {"samples": 3},
     ]
-    frames = [make_frame(0), make_frame(1), *(make_frame(2, **change) for change in changes)]
+    frames = [make_frame(0), make_frame(1), *(make_frame(2, i, **change) for i, change in enumerate(changes))]
     assert sorted(len(group.frames) for group in group_images(frames)) == [1, 1, 1, 1, 1, 1, 2]
 
 

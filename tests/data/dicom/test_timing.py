@@ -76,7 +76,7 @@ def test_missing_phase_takes_the_image_nearest_in_time(make_frame: Make) -> None
     del slices[1][3]
     evened, repairs = even_phases(slices, TRIGGER, "study")
     assert [frame.temporal_position for frame in evened[1]] == [1, 2, 3, 5, 5, 6]
-    assert repairs[0].problem == "slice 2 of 3 has 5 phases, the others 6"
+    assert repairs[0].problem == "slice 2 of 3 has 5 phases instead of 6"
     assert repairs[0].resolution == "each phase takes its image nearest in time, at most 13% of a beat"
 
 
@@ -93,6 +93,14 @@ def test_phases_of_another_heart_rate_are_matched_by_their_part_of_the_beat(make
     slow = [make_frame(2, t, trigger_time=360.0 * t, rr_interval_ms=1800.0) for t in range(5)]
     evened, _ = even_phases([*stack(make_frame, 2), slow], TRIGGER, "study")
     assert [frame.temporal_position for frame in evened[2]] == [1, 2, 3, 3, 4, 5]
+
+
+def test_phases_lost_from_most_slices_set_no_measure(make_frame: Make) -> None:
+    slices = stack(make_frame)
+    del slices[0][2], slices[1][4]
+    evened, repairs = even_phases(slices, TRIGGER, "study")
+    assert [len(frames) for frames in evened] == [6, 6, 6]
+    assert len(repairs) == 2
 
 
 def test_surplus_phases_are_left_out(make_frame: Make) -> None:
