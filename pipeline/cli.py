@@ -455,6 +455,8 @@ def _format_files(output_dir: Path) -> str:
     """Return a line a kind of file: the first path, and how many more there are."""
     kinds = {
         "metrics a case": sorted(output_dir.glob("metrics.csv")),
+        "numbers a study": [*sorted(output_dir.glob("volumes.csv")), *sorted(output_dir.rglob("studies.csv"))],
+        "reports": sorted(output_dir.rglob("report.html")),
         "best weights": sorted(output_dir.glob("models/model.pt")),
         "overlay pictures": sorted(output_dir.rglob("overlays/**/*.png")),
         "masks": [mask for listing in sorted(output_dir.rglob("segmentation.json")) for mask in _masks(listing)],

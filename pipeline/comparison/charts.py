@@ -130,19 +130,26 @@ def _svg(width: int, height: int, body: Sequence[str], title: str) -> str:
 def _axes(frame: _Frame, x_label: str, y_label: str) -> str:
     bottom, right = frame.height - _BOTTOM, frame.width - _RIGHT
     parts = []
-    for tick in frame.y_ticks:
+    for tick, text in zip(frame.y_ticks, _tick_texts(frame.y_ticks), strict=True):
         y = frame.y(tick)
         parts.append(
             f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="currentColor" opacity="0.15"/>'
         )
-        parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "end"))
-    parts += [_text(frame.x(tick), bottom + 16, f"{tick:g}", "middle") for tick in frame.x_ticks]
+        parts.append(_text(_LEFT - 6, y + 4, text, "end"))
+    x_texts = zip(frame.x_ticks, _tick_texts(frame.x_ticks), strict=True)
+    parts += [_text(frame.x(tick), bottom + 16, text, "middle") for tick, text in x_texts]
     parts.append(f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="currentColor"/>')
     parts.append(_text((_LEFT + right) / 2, frame.height - 8, _shorten(x_label), "middle"))
     middle = (_TOP + bottom) / 2
     turned = f'transform="rotate(-90 13 {middle:.1f})"'
     parts.append(_text(13, middle, _shorten(y_label), "middle", turned))
     return "\n".join(parts)
+
+
+def _tick_texts(ticks: Sequence[float]) -> list[str]:
+    """All with as many digits as the one that needs most."""
+    digits = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
+    return [f"{tick:.{digits}f}" for tick in ticks]
 
 
 def _line(frame: _Frame, name: str, line: Sequence[Point], color: str) -> str:

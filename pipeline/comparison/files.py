@@ -18,9 +18,14 @@ from pipeline.comparison.paired import MEASURES, Pair
 from pipeline.comparison.rows import Row
 from pipeline.files import atomic_path
 
+_REPLACED = ("settings.csv", "paired.csv", "paired_cases.csv", "curves.svg", "scatter_*.svg")
+"""Files that not every comparison has."""
+
 
 def write_comparison(comparison: Comparison, output_dir: str | Path, *, with_identifiers: bool = False) -> list[Path]:
     """Write ``runs.csv``, ``settings.csv``, ``paired.csv``, ``paired_cases.csv``, charts, and ``comparison.html``.
+
+    Those of an earlier comparison in the folder are replaced.
 
     Args:
         comparison: what ``compare_experiment`` returns.
@@ -41,6 +46,9 @@ def write_comparison(comparison: Comparison, output_dir: str | Path, *, with_ide
         "paired_cases.csv": _as_csv(_case_rows(comparison.pairs, with_identifiers)),
         **{f"{name}.svg": chart for name, chart in charts.items()},
     }
+    for pattern in _REPLACED:
+        for path in folder.glob(pattern):
+            path.unlink()
     return [_write(folder / name, text) for name, text in files.items() if text]
 
 

@@ -29,7 +29,7 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 1400px; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .muted { opacity: 0.7; }
-.scroll { overflow-x: auto; }
+.scroll { overflow: auto; max-height: 80vh; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.7rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
 th { cursor: pointer; position: sticky; top: 0; background: Canvas; }
@@ -106,7 +106,7 @@ def _notes(notes: Sequence[str]) -> str:
 def _runs_table(comparison: Comparison) -> str:
     shown = comparison.settings[:MAX_SETTINGS]
     best = {key: _best(comparison.rows, key) for key, _ in _FIGURES}
-    head = _head(("#", "run", "status"), (*_HEAD_OF_RUNS, *(setting.key for setting in shown)))
+    head = _head(("#", "run", "status"), _HEAD_OF_RUNS, [setting.key for setting in shown])
     body = []
     for place, row in enumerate(comparison.rows):
         values = "".join(_cell(setting.values[place], "text value") for setting in shown)
@@ -144,7 +144,7 @@ def _settings_list(comparison: Comparison) -> str:
         values = ", ".join(f"<code>{_safe(value)}</code>" for value in different[:MAX_SETTINGS])
         more = f" and {len(different) - MAX_SETTINGS} more" if len(different) > MAX_SETTINGS else ""
         items.append(f"<li>{_safe(setting.key)}: {values}{more}{also}</li>")
-    return f"<details><summary>{len(items)} settings differ</summary><ul>{''.join(items)}</ul></details>"
+    return f"<details><summary>Settings that differ: {len(items)}</summary><ul>{''.join(items)}</ul></details>"
 
 
 def _pairs(pairs: Sequence[Pair], scatters: Sequence[str]) -> str:
@@ -174,9 +174,9 @@ def _pair_row(item: Difference) -> str:
     return f"<tr>{_cell(item.measure, 'text')}{''.join(map(_cell, cells))}</tr>"
 
 
-def _head(texts: Iterable[str], numbers: Iterable[str]) -> str:
-    left = "".join(f'<th class="text">{_safe(name)}</th>' for name in texts)
-    return left + "".join(f"<th>{_safe(name)}</th>" for name in numbers)
+def _head(texts: Iterable[str], numbers: Iterable[str], more_texts: Iterable[str] = ()) -> str:
+    left, right = ("".join(f'<th class="text">{_safe(name)}</th>' for name in names) for names in (texts, more_texts))
+    return left + "".join(f"<th>{_safe(name)}</th>" for name in numbers) + right
 
 
 def _table(head: str, body: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from pipeline.inference.results import CohortError, CohortResult, ScanResult
 from pipeline.inference.source import ScanSource, open_source
 from pipeline.inference.study import StudyOptions, StudyResult, StudyWriter, extreme_phases, volumes_ml
 from pipeline.inference.targets import MaskTargets
+from pipeline.metrics.summary import EXPECTED_DICE
 
 DrawOverlay = Callable[..., Any]
 Process = Callable[[Any, Any], Any]
@@ -147,18 +148,21 @@ class _Segmenter:
         if batch is not None:
             # MONAI's handlers decollate and postprocess what they find here
             engine.state.batch = batch
-            done, reason = attempt(lambda: self._segment(item, process(engine, batch)))
+            done, reason = attempt(lambda: self._segment(item, process(engine, batch), engine.state.batch))
         if done is None:
             engine.state.batch = engine.state.output = None
         self._keep(item, scan.seconds + time.perf_counter() - start, reason, done)
         return engine.state.output
 
-    def _segment(self, item: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> tuple[str, StudyResult]:
+    def _segment(
+        self, item: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, Any]]
+    ) -> tuple[str, StudyResult]:
         case_id = str(item["case_id"])
         mask = np.stack([convert_to_numpy(output["pred"])[0].astype(np.uint8) for output in outputs], axis=-1)
         source = open_source(item["image"], self.write_study.options.series)
         path = source.write_mask(self.targets[case_id], mask)
-        study = self.write_study(case_id, len(self.results) + 1, source, mask)
+        expected = [float(phase[EXPECTED_DICE]) for phase in phases if EXPECTED_DICE in phase]
+        study = self.write_study(case_id, len(self.results) + 1, source, mask, expected)
         if self.draw_overlay is not None:
             self._draw(self.draw_overlay, case_id, source, mask, extreme_phases(study.function))
         return path.relative_to(self.targets.output_dir).as_posix(), study

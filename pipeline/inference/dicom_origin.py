@@ -20,6 +20,7 @@ from pydicom.valuerep import DA, TM, DSfloat
 from pipeline.data.dicom.cine import CineStack, SourceFrame
 from pipeline.data.dicom.frame import Frame
 from pipeline.data.dicom.headers import read_headers
+from pipeline.data.dicom.values import number, text, value
 from pipeline.errors import InputError
 from pipeline.geometry import spacing_mm
 
@@ -136,14 +137,14 @@ def reference_image(stack: CineStack, with_identifiers: bool) -> Dataset:
     source = _read_header(first.path, keywords)
     image = Dataset()
     for keyword in [*IDENTIFYING, *PHYSICAL, *optional]:
-        value = _valid_text(source, keyword) if with_identifiers or keyword in PHYSICAL else ""
-        if value or keyword in (*IDENTIFYING, "PatientSex"):
-            setattr(image, keyword, value)
+        written = _valid_text(source, keyword) if with_identifiers or keyword in PHYSICAL else ""
+        if written or keyword in (*IDENTIFYING, "PatientSex"):
+            setattr(image, keyword, written)
     image.StudyInstanceUID = stack.study_instance_uid
     image.SeriesInstanceUID, image.SOPInstanceUID = generate_uid(), generate_uid()
     image.SOPClassUID, image.Modality = MRImageStorage, "MR"
-    image.FrameOfReferenceUID = source.get("FrameOfReferenceUID") or generate_uid()
-    _set_grid(image, stack, source.get("SliceThickness"))
+    image.FrameOfReferenceUID = text(source, "FrameOfReferenceUID") or generate_uid()
+    _set_grid(image, stack, number(source, "SliceThickness") or 0.0)
     return image
 
 
@@ -155,14 +156,14 @@ def instance_dataset(stack: CineStack, instance: SourceInstance) -> Dataset:
     return dataset
 
 
-def _set_grid(image: Dataset, stack: CineStack, slice_thickness: float | None) -> None:
+def _set_grid(image: Dataset, stack: CineStack, slice_thickness: float) -> None:
     affine = _RAS_TO_LPS @ stack.affine
     along_row, along_column, between_slices = spacing_mm(affine)
     image.Columns, image.Rows = stack.shape[:2]
     image.ImageOrientationPatient = _decimals([*affine[:3, 0] / along_row, *affine[:3, 1] / along_column])
     image.ImagePositionPatient = _decimals(affine[:3, 3])
     image.PixelSpacing = _decimals([along_column, along_row])
-    image.SliceThickness = _decimals([slice_thickness or between_slices])[0]
+    image.SliceThickness = _decimals([slice_thickness if slice_thickness > 0 else between_slices])[0]
 
 
 def _decimals(values: Iterable[float]) -> list[DSfloat]:
@@ -170,17 +171,17 @@ def _decimals(values: Iterable[float]) -> list[DSfloat]:
 
 
 def _valid_text(source: Dataset, keyword: str) -> str:
-    value = source.get(keyword)
-    if value is None or isinstance(value, MultiValue) or (keyword == "PatientSex" and value not in SEXES):
+    found = value(source, keyword)
+    if found is None or isinstance(found, MultiValue) or (keyword == "PatientSex" and found not in SEXES):
         return ""
-    text, representation = str(value), dictionary_VR(keyword)
+    written, representation = str(found), dictionary_VR(keyword)
     try:
-        DataElement(Tag(keyword), representation, text, validation_mode=config.RAISE)
+        DataElement(Tag(keyword), representation, written, validation_mode=config.RAISE)
         # the 31st of February has the right form and is none all the same
-        {"DA": DA, "TM": TM}.get(representation, str)(text)
+        {"DA": DA, "TM": TM}.get(representation, str)(written)
     except ValueError:
         return ""
-    return text
+    return written
 
 
 def _read_header(path: str, keywords: list[str]) -> Dataset:

@@ -91,30 +91,16 @@ def write_dicom_seg(
     chosen = _checked_phases(phases, stack)
     planes = _segment_planes(_checked_mask(mask, stack), chosen)
     images = SourceImages(stack, chosen)
-    positions = images.positions_mm()
     # UIDs that break the rules are the scanner's and must be named as they are
     with quiet_pydicom():
-        segmentation = Segmentation(
-            source_images=[reference_image(stack, with_identifiers)],
-            pixel_array=planes,
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=_segments(stack, chosen, phase_names or {}, algorithm_name, algorithm_version),
-            plane_positions=[PlanePositionSequence("PATIENT", position) for position in positions],
-            series_instance_uid=generate_uid(),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=generate_uid(),
-            instance_number=1,
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=algorithm_name,
-            software_versions=algorithm_version,
-            device_serial_number=algorithm_version,
-            content_label="CARDIAC_SEG",
-            content_description=SERIES_DESCRIPTION,
-            series_description=SERIES_DESCRIPTION,
-            specific_character_set=CHARACTER_SET,
+        segmentation = _segmentation(
+            planes,
+            images.positions_mm(),
+            reference_image(stack, with_identifiers),
+            _segments(stack, chosen, phase_names or {}, algorithm_name, algorithm_version),
         )
         _reference_instances(segmentation, images.instances())
-        _reference_frames(segmentation, stack, chosen, positions)
+        _reference_frames(segmentation, stack, chosen, images.positions_mm())
         with atomic_path(Path(path)) as partial:
             segmentation.save_as(partial, enforce_file_format=True)
     return Path(path)
@@ -156,6 +142,38 @@ def _segment_planes(mask: NDArray[np.uint8], phases: Sequence[int]) -> NDArray[n
 
 def _segment_keys(phases: Sequence[int]) -> list[tuple[int, Structure]]:
     return [(phase, structure) for phase in phases for structure in FOREGROUND]
+
+
+def _segmentation(
+    planes: NDArray[np.uint8],
+    positions_mm: NDArray[np.float64],
+    reference: Dataset,
+    segments: Sequence[SegmentDescription],
+) -> Segmentation:
+    algorithm = segments[0].SegmentationAlgorithmIdentificationSequence[0]
+    segmentation = Segmentation(
+        source_images=[reference],
+        pixel_array=planes,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=segments,
+        plane_positions=[PlanePositionSequence("PATIENT", position) for position in positions_mm],
+        series_instance_uid=generate_uid(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=algorithm.AlgorithmName,
+        software_versions=algorithm.AlgorithmVersion,
+        # must be there, and software has none
+        device_serial_number=algorithm.AlgorithmVersion,
+        content_label="CARDIAC_SEG",
+        content_description=SERIES_DESCRIPTION,
+        series_description=SERIES_DESCRIPTION,
+        specific_character_set=CHARACTER_SET,
+    )
+    # must be there, and nobody drew the segments
+    segmentation.ContentCreatorName = ""
+    return segmentation
 
 
 def _segments(

@@ -98,7 +98,7 @@ class CohortError(InputError):
 
 _CURVES = ("lv_ml", "rv_ml", "myo_ml", "phase_times_ms")
 _NUMBERS = [item.name for item in fields(CardiacFunction) if item.name not in _CURVES]
-_STUDY_COLUMNS = ["case_id", "status", "num_flags", "flags", *_NUMBERS, "repairs", "reason"]
+_STUDY_COLUMNS = ["case_id", "status", "num_flags", "flags", "lowest_expected_mean_dice", *_NUMBERS, "repairs", "reason"]
 
 
 def _study_row(scan: ScanResult) -> dict[str, Any]:
@@ -108,6 +108,8 @@ def _study_row(scan: ScanResult) -> dict[str, Any]:
     numbers = {name: _rounded(getattr(scan.study.function, name)) for name in _NUMBERS}
     flags = "; ".join(flag.message for flag in scan.study.flags)
     repairs = "; ".join(f"{repair.problem}: {repair.resolution}" for repair in scan.study.repairs)
+    expected = scan.study.expected_mean_dice
+    numbers["lowest_expected_mean_dice"] = round(min(expected), 4) if expected else None
     return row | numbers | {"num_flags": len(scan.study.flags), "flags": flags, "repairs": repairs}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,7 @@ class StudyResult:
         repairs: what was wrong with its files and was mended.
         files: paths below the output folder, by kind: ``measurements``, ``dicom_seg``, ``dicom_sr``, ``report``.
         picture: its middle slice at ED, for the cohort's report; None without reports.
+        expected_mean_dice: of each phase, what its mask expects of itself (``transforms.ExpectedDice``); may be empty.
     """
 
     function: CardiacFunction
@@ -111,6 +112,7 @@ class StudyResult:
     repairs: tuple[Repair, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     picture: Panel | None = None
+    expected_mean_dice: tuple[float, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the picture as plain values."""
@@ -118,6 +120,7 @@ class StudyResult:
             "function": asdict(self.function),
             "flags": [asdict(flag) for flag in self.flags],
             "repairs": [asdict(repair) for repair in self.repairs],
+            "expected_mean_dice": [round(value, 4) for value in self.expected_mean_dice],
             "files": dict(self.files),
         }
 
@@ -139,7 +142,9 @@ class StudyWriter:
         self.options = options
         self.publish = publish
 
-    def __call__(self, case_id: str, number: int, source: ScanSource, mask: NDArray[Any]) -> StudyResult:
+    def __call__(
+        self, case_id: str, number: int, source: ScanSource, mask: NDArray[Any], expected: Sequence[float] = ()
+    ) -> StudyResult:
         """Measure and write one scan.
 
         Args:
@@ -147,6 +152,7 @@ class StudyWriter:
             number: of the scan in the cohort, from 1.
             source: the scan.
             mask: ``(X, Y, Z, T)`` in project labels, on the scan's grid.
+            expected: mean Dice that the mask of each phase expects of itself.
 
         Returns:
             Its numbers and files.
@@ -156,7 +162,7 @@ class StudyWriter:
         function = self._measure(source, mask)
         flags = quality_flags(mask, source.affine, function, image=voxels)
         repairs = source.stack.repairs if source.stack is not None else ()
-        study = StudyResult(function, tuple(flags), repairs)
+        study = StudyResult(function, tuple(flags), repairs, expected_mean_dice=tuple(expected))
         files = {"measurements": self._write_json(case_id, source, study)}
         files |= self._write_dicom(case_id, source, mask, study)
         picture = None
@@ -164,7 +170,7 @@ class StudyWriter:
             files["report"] = self._write_report(case_id, number, source, voxels, mask, study)
             picture = _picture(source, voxels, mask, function)
         listed = {kind: path.relative_to(self.output_dir).as_posix() for kind, path in files.items()}
-        return StudyResult(function, study.flags, repairs, listed, picture)
+        return replace(study, files=listed, picture=picture)
 
     def _wants_report(self, mask: NDArray[Any]) -> bool:
         choice = self.options.report

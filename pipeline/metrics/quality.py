@@ -33,10 +33,10 @@ MIN_PHASES_FOR_JUMPS = 15
 """With fewer phases a beat, a healthy ventricle may fill by ``MAX_JUMP_SHARE`` from one phase to the next."""
 
 MAX_JUMP_SHARE = 0.4
-"""Change of the LV's volume from one phase to the next, over its range, beyond the volume of its largest slice at ED. The
-early wave fills a ventricle at up to about 6 stroke volumes a second: 0.4 between two of 15 phases of a beat of 1 s, 0.2
-of 30. And the base moves through the stack: of a dilated heart with a small stroke volume, the one slice that comes or
-goes with it is a third of the range."""
+"""Change of the LV's volume from one phase to the next, over its range, beyond the volume of its largest slice at ED.
+The early wave fills a ventricle at up to about 6 stroke volumes a second: 0.4 between two of 15 phases of a beat of
+1 s, 0.2 of 30. And the base moves through the stack: the one slice that comes or goes with it is a third of the stroke
+volume of a dilated heart."""
 
 MIN_RANGE_SHARE = 0.05
 """A curve that moves by less of its volume is flat; its steps are noise, and the ejection fraction is flagged."""

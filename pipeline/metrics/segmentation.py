@@ -18,6 +18,9 @@ from pipeline.geometry import spacing_mm
 from pipeline.metrics.case import mean_of_counted, measure_case
 from pipeline.metrics.summary import summarize, summary_scalars
 
+EXPECTED_PREFIX = "expected_"
+"""Of an item's figures that need no label (``transforms.ExpectedDice``): they go into its row."""
+
 IDENTITY_KEYS: tuple[str, ...] = ("case_id", "patient_id", "phase", "group")
 """Columns that say which case a row is about; all but ``case_id`` may be empty."""
 
@@ -121,7 +124,8 @@ class SegmentationMetrics(Metric):
             raise InputError(f"Each item of an evaluation needs a 'case_id', got the keys {sorted(item)}.")
         pred, label = mask_array("pred", item["pred"]), mask_array("label", item["label"])
         identity = {key: str(item.get(key, "")) for key in IDENTITY_KEYS}
-        return identity | measure_case(pred, label, item_spacing_mm(item), self.surface)
+        expected = {key: float(item[key]) for key in sorted(item) if str(key).startswith(EXPECTED_PREFIX)}
+        return identity | measure_case(pred, label, item_spacing_mm(item), self.surface) | expected
 
 
 def case_items(batch: Any, output: Any) -> list[dict[str, Any]]:

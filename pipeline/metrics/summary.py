@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from pipeline.labels import FOREGROUND
 from pipeline.metrics.case import MEAN_MEASURES, RULES
 from pipeline.metrics.studies import agreement_scalars
 
 PHASES: tuple[str, ...] = ("ed", "es")
+
+EXPECTED_DICE = "expected_mean_dice"
+RANK_CORRELATION = "expected_dice_rank_correlation"
+"""Spearman's, of the Dice that the masks expect of themselves with their true one, over the cases."""
 
 Row = Mapping[str, Any]
 
@@ -27,7 +33,8 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
             {"all": block, "ed": block, "es": block, "num_cases": 40, "rules": "A structure that …"}
 
-        where a block holds ``num_cases``, ``accuracy``, ``mean_dice``, ``mean_iou``, ``mean_hd95_mm``,
+        and, where the cases have an ``expected_mean_dice``, ``expected_dice_rank_correlation``. There
+        a block holds ``num_cases``, ``accuracy``, ``mean_dice``, ``mean_iou``, ``mean_hd95_mm``,
         ``mean_assd_mm`` (means over the cases' means) and, for each of ``rv``, ``myo``, ``lv``: ``dice``, ``iou``,
         ``hd95_mm``, ``assd_mm`` as ``{"mean", "sd", "median", "min", "max", "n"}`` over the cases that count,
         and the counts ``missed`` and ``false_alarms``. ``sd`` is the sample's, None for a single case.
@@ -42,7 +49,16 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
         of_phase = [row for row in rows if row.get("phase") == phase]
         if of_phase:
             blocks[phase] = _block(of_phase)
-    return {**blocks, "num_cases": len(rows), "rules": RULES}
+    return {**blocks, "num_cases": len(rows), "rules": RULES, **_ranking(rows)}
+
+
+def _ranking(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return how well the Dice that the masks expected ranks the cases by their true one: Spearman's correlation."""
+    pairs = [(row[EXPECTED_DICE], row["mean_dice"]) for row in rows if EXPECTED_DICE in row]
+    known = [(expected, true) for expected, true in pairs if math.isfinite(expected) and math.isfinite(true)]
+    if len({expected for expected, _ in known}) < 2 or len({true for _, true in known}) < 2:
+        return {}
+    return {RANK_CORRELATION: float(spearmanr(*zip(*known, strict=True)).statistic)}
 
 
 def summary_scalars(summary: Mapping[str, Any], prefix: str = "val_") -> dict[str, float]:
@@ -63,6 +79,7 @@ def summary_scalars(summary: Mapping[str, Any], prefix: str = "val_") -> dict[st
             of_phase = _block_scalars(summary[phase])
             scalars |= {f"{name}_{phase}": value for name, value in of_phase.items() if "dice" in name}
     scalars |= agreement_scalars(summary.get("agreement", {}))
+    scalars |= {RANK_CORRELATION: summary[RANK_CORRELATION]} if RANK_CORRELATION in summary else {}
     return {f"{prefix}{name}": value for name, value in scalars.items()}
 
 

@@ -76,8 +76,7 @@ def register_run(
         weights = _download_weights(client, recorded.run, Path(folder))
         model = write_model(Path(folder, MODEL_FOLDER), weights, config, _metadata(recorded.run))
         try_model(model)
-        version = _create_version(client, name, recorded.run, model)
-    client.set_registered_model_alias(name, alias, version)
+        version = _create_version(client, name, alias, recorded.run, model)
     promotion = promote(client, uri, name, version, margin) if promotes else None
     return Registered(name, version, f"models:/{name}@{alias}", uri, promotion)
 
@@ -115,16 +114,26 @@ def _metadata(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _create_version(client: MlflowClient, name: str, run: RunRecord, model: Path) -> str:
+def _create_version(client: MlflowClient, name: str, alias: str, run: RunRecord, model: Path) -> str:
     tags = {"dataset_digest": run.digest, "run_name": run.name, "mean_dice": str(run.figures.get("mean_dice", ""))}
     try:
-        client.log_artifacts(run.id, str(model), MODEL_FOLDER)
+        folder = _free_folder(client, run.id)
+        client.log_artifacts(run.id, str(model), folder)
         _ensure_model(client, name)
-        source = f"{client.get_run(run.id).info.artifact_uri}/{MODEL_FOLDER}"
-        return str(client.create_model_version(name, source, run.id, tags=tags).version)
+        source = f"{client.get_run(run.id).info.artifact_uri}/{folder}"
+        version = str(client.create_model_version(name, source, run.id, tags=tags).version)
+        client.set_registered_model_alias(name, alias, version)
     except Exception as error:  # each store has its own: MLflow's, SQLAlchemy's, the driver's, the network's
         reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"The MLflow store takes no model '{name}': {reason}") from error
+        raise InputError(f"The MLflow store takes no model '{name}' with the alias '{alias}': {reason}") from error
+    return version
+
+
+def _free_folder(client: MlflowClient, run_id: str) -> str:
+    """A run that is registered again leaves the files of its earlier versions alone."""
+    taken = {item.path for item in client.list_artifacts(run_id)}
+    names = (MODEL_FOLDER, *(f"{MODEL_FOLDER}_{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
 
 
 def _ensure_model(client: MlflowClient, name: str) -> None:

@@ -25,6 +25,8 @@ MAX_PICTURES = 200
 """Studies with a picture, the first ones of the table: about 6 kB each."""
 
 _STATUSES = ("failed", "flagged", "ok")
+# columns that are left out where no study has a value
+_OPTIONAL = ("Dice", "Time")
 # attribute of CardiacFunction, heading, unit, decimals
 _NUMBERS = (
     ("lv_edv_ml", "LV EDV", "mL", 0),
@@ -48,6 +50,7 @@ class StudyRow:
         reason: why it failed, else empty.
         report: its own report, linked to by a relative path.
         picture: of ``montage.thumbnail``, or None.
+        numbers: by attribute of ``CardiacFunction``, in place of ``function`` where no more than these are known.
     """
 
     case_id: str
@@ -57,6 +60,7 @@ class StudyRow:
     reason: str = ""
     report: Path | None = None
     picture: Panel | None = None
+    numbers: Mapping[str, float | None] | None = None
 
     @property
     def status(self) -> str:
@@ -106,8 +110,8 @@ def write_cohort_report(
         path: HTML file, written atomically; missing folders are made.
         studies: a row each.
         dice: ``metrics.csv`` of an evaluation: a row a case, with ``case_id``, ``patient_id``, ``phase`` and the
-            figures of ``measure_case``. A study's Dice is the mean over the rows with its name as ``case_id`` or
-            ``patient_id``.
+            figures of ``measure_case``. A study's Dice is the mean over the rows with its name as ``case_id``, with or
+            without the phase at its end, or as ``patient_id``.
         agreement: numbers with the experts' values (``bland_altman.agreement_pairs``), one Bland-Altman plot each.
         provenance: how the numbers were made, by name.
         title: of the page.
@@ -121,6 +125,7 @@ def write_cohort_report(
     )
     plots = _plots(agreement)
     ordered = _worst_first(studies, rows)
+    lines = [_line(study, mean_dice, place, path.parent) for place, (study, mean_dice) in enumerate(ordered)]
     counts = {status: sum(study.status == status for study in studies) for status in _STATUSES}
     return write_page(
         path,
@@ -130,7 +135,12 @@ def write_cohort_report(
         title=title,
         counts=counts,
         num_studies=len(studies),
-        lines=[_line(study, mean_dice, place, path.parent) for place, (study, mean_dice) in enumerate(ordered)],
+        lines=lines,
+        hidden=[
+            name
+            for name in _OPTIONAL
+            if not any(cell.text for line in lines for cell in line.cells if cell.name == name)
+        ],
         plots=plots,
         agreement_rows=[_agreement_row(chart) for chart in plots],
         dice_table=_dice_table(rows),
@@ -143,7 +153,7 @@ def _worst_first(studies: Sequence[StudyRow], rows: Sequence[Mapping[str, Any]])
     by_name: dict[str, list[float]] = {}
     for row in rows:
         if math.isfinite(row["mean_dice"]):
-            for name in {str(row["case_id"]), str(row.get("patient_id", ""))}:
+            for name in _names_of_study(row):
                 by_name.setdefault(name, []).append(float(row["mean_dice"]))
     pairs = [(study, _mean(by_name.get(study.case_id, []))) for study in studies]
 
@@ -154,15 +164,18 @@ def _worst_first(studies: Sequence[StudyRow], rows: Sequence[Mapping[str, Any]])
     return sorted(pairs, key=rank)
 
 
+def _names_of_study(row: Mapping[str, Any]) -> set[str]:
+    case_id = str(row["case_id"])
+    return {case_id, case_id.removesuffix(f"_{row.get('phase')}"), str(row.get("patient_id"))}
+
+
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
 def _line(study: StudyRow, mean_dice: float | None, place: int, folder: Path) -> _Line:
-    cells = [
-        _cell(name, unit, getattr(study.function, attribute, None), digits)
-        for attribute, name, unit, digits in _NUMBERS
-    ]
+    numbers = study.numbers or (vars(study.function) if study.function else {})
+    cells = [_cell(name, unit, numbers.get(attribute), digits) for attribute, name, unit, digits in _NUMBERS]
     return _Line(
         case_id=study.case_id,
         link=_link(study.report, folder),

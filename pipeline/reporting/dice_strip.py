@@ -12,9 +12,9 @@ from pipeline.labels import FOREGROUND
 from pipeline.metrics.summary import PHASES
 from pipeline.reporting.axis import Axis, axis_around
 
-WIDTH, HEIGHT = 560, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 552, 26, 246
-_SPREAD = 40.0
+WIDTH, HEIGHT = 460, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 456, 26, 236
+_SPREAD = 34.0
 _GOLDEN = 0.618034  # multiples of it spread evenly over 0 to 1, the same on every run
 
 

@@ -81,7 +81,9 @@ ED_QUANTITIES: dict[Structure, tuple[Quantity, ...]] = {
     Structure.LV: (_volume("lv_edv_ml", code.LV_EDV), _volume_index("lv_edv_index_ml_m2", code.LV_EDV)),
     Structure.MYO: (
         Quantity("lv_mass_g", code.LV_MASS, code.GRAM, code.SUM_OF_SLICES),
-        Quantity("lv_mass_index_g_m2", code.LV_MASS, code.GRAM_PER_SQUARE_METER, code.SUM_OF_SLICES, True),
+        Quantity(
+            "lv_mass_index_g_m2", code.LV_MASS, code.GRAM_PER_SQUARE_METER, code.SUM_OF_SLICES, by_body_surface=True
+        ),
     ),
     Structure.RV: (_volume("rv_edv_ml", code.RV_EDV), _volume_index("rv_edv_index_ml_m2", code.RV_EDV)),
 }
@@ -162,30 +164,36 @@ def write_structured_report(
     # UIDs that break the rules are the scanner's and must be named as they are
     with quiet_pydicom():
         segmentation = None if seg_path is None else _read_segmentation(Path(seg_path), stack)
-        algorithm = AlgorithmIdentification(algorithm_name, algorithm_version, family=code.ARTIFICIAL_INTELLIGENCE)
+        algorithm = AlgorithmIdentification(algorithm_name, algorithm_version)
         images = SourceImages(stack, {function.ed_phase, function.es_phase})
         groups = _Groups(function, images, segmentation, algorithm)
-        report = ComprehensiveSR(
-            evidence=_evidence(stack, images, segmentation, with_identifiers),
-            content=MeasurementReport(
-                observation_context=_observer(algorithm_name, algorithm_version),
-                procedure_reported=code.HEART_MR,
-                imaging_measurements=[*groups.measured(), *groups.flagged(flags)],
-            ),
-            series_instance_uid=generate_uid(),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=generate_uid(),
-            instance_number=1,
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=algorithm_name,
-            software_versions=algorithm_version,
-            series_description=SERIES_DESCRIPTION,
-            is_complete=True,
-            specific_character_set=CHARACTER_SET,
+        content = MeasurementReport(
+            observation_context=_observer(algorithm_name, algorithm_version),
+            procedure_reported=code.HEART_MR,
+            imaging_measurements=[*groups.measured(), *groups.flagged(flags)],
         )
+        evidence = _evidence(stack, images, segmentation, with_identifiers)
+        report = _report(evidence, content, algorithm_name, algorithm_version)
         with atomic_path(Path(path)) as partial:
             report.save_as(partial, enforce_file_format=True)
     return Path(path)
+
+
+def _report(evidence: list[Dataset], content: MeasurementReport, name: str, version: str) -> ComprehensiveSR:
+    return ComprehensiveSR(
+        evidence=evidence,
+        content=content,
+        series_instance_uid=generate_uid(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=name,
+        software_versions=version,
+        series_description=SERIES_DESCRIPTION,
+        is_complete=True,
+        specific_character_set=CHARACTER_SET,
+    )
 
 
 def _read_segmentation(path: Path, stack: CineStack) -> Dataset:

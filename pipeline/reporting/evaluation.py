@@ -19,11 +19,18 @@ from pipeline.metrics.segmentation import case_items
 from pipeline.metrics.studies import pair_studies, summarize_studies
 from pipeline.reporting.agreement import write_studies
 from pipeline.reporting.cases import KeptCase
+from pipeline.reporting.evaluation_page import write_evaluation_page
+from pipeline.reporting.montage import Panel, thumbnail
 from pipeline.reporting.overlay import as_displayed, save_overlay
+
+MAX_PICTURES = 12
+"""Worst cases that the page shows by a picture: each is read from its file again."""
 
 
 class EvaluationReport:
-    """Write ``metrics.csv``, ``volumes.csv``, ``summary.json`` and ``overlays/*.png`` when an evaluation completes.
+    """Write ``metrics.csv``, ``volumes.csv``, ``summary.json``, ``overlays/*.png`` and ``report.html``.
+
+    They are written when an evaluation completes.
 
     A handler for ``val_handlers`` of MONAI's ``SupervisedEvaluator``. The masks of each case are kept compressed until
     the end (about 15 kB a case), the scans of the chosen cases are then read again. With ``torch.distributed`` only
@@ -75,13 +82,17 @@ class EvaluationReport:
         if agreement:
             self.summary["agreement"] = agreement
         chosen = choose_cases(rows) if self.overlays else {}
-        kept = _gather({row["case_id"]: self._kept.get(row["case_id"]) for row in chosen.values()})
+        pictured = [*chosen.values(), *(worst_first(rows)[:MAX_PICTURES] if self.overlays else [])]
+        kept = _gather({row["case_id"]: self._kept.get(row["case_id"]) for row in pictured})
         self._kept = {}
         if not _is_first_rank():
             return
         self.artifacts = [self._write_rows(rows), *self._write_studies(), self._write_summary()]
         for rank, row in chosen.items():
             self.artifacts.append(self._write_overlay(rank, row, kept[row["case_id"]]))
+        pictures = {case_id: _picture(case) for case_id, case in kept.items()}
+        page = write_evaluation_page(self.output_dir / "report.html", rows, self.studies, pictures)
+        self.artifacts.append(page)
 
     def _write_rows(self, rows: Sequence[Mapping[str, Any]]) -> Path:
         path = self.output_dir / "metrics.csv"
@@ -118,14 +129,23 @@ def choose_cases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, An
     Returns:
         ``best``, ``median`` and ``worst`` by ``mean_dice``: the worst alone of one case, worst and best of two.
     """
-    counted = [row for row in rows if not np.isnan(row["mean_dice"])]
-    ordered = sorted(counted, key=lambda row: (row["mean_dice"], row["case_id"]))
+    ordered = worst_first(rows)
     places = {"worst": 0, "best": len(ordered) - 1, "median": (len(ordered) - 1) // 2}
     chosen: dict[str, Mapping[str, Any]] = {}
     for rank, place in places.items():
         if ordered and not any(ordered[place] is row for row in chosen.values()):
             chosen[rank] = ordered[place]
     return chosen
+
+
+def worst_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Sort cases by ``mean_dice``, the lowest first; those whose mean is NaN are left out."""
+    counted = [row for row in rows if not np.isnan(row["mean_dice"])]
+    return sorted(counted, key=lambda row: (row["mean_dice"], row["case_id"]))
+
+
+def _picture(case: KeptCase) -> Panel:
+    return thumbnail(case.load_image(), case.pred.unpack(), case.affine, case.label.unpack())
 
 
 def _title(rank: str, row: Mapping[str, Any]) -> str:

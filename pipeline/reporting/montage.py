@@ -75,8 +75,9 @@ def montage(
 ) -> list[tuple[Panel, ...]]:
     """Draw phases of a stack by the same slices, the same crop and the same gray window.
 
-    Slices that hold a structure in any of the phases are shown, from base to apex, at most ``max_slices``, evenly
-    spread; whole slices where no mask holds anything.
+    Shown are the slices from the first to the last that holds a structure in any of the phases, and one more at each
+    end, so that a reader sees what was left out; from base to apex, at most ``max_slices``, evenly spread. Where no
+    mask holds anything, all slices are shown whole.
 
     Args:
         images: one array (X, Y, Z) a phase, any unit.
@@ -148,11 +149,14 @@ def _choose_view(
 
 
 def _base_to_apex(held: Volume) -> list[int]:
-    """Return the slices that hold something, all where none does. Hearts taper: the end with less is last."""
+    """Return the slices of the heart and one more at each end; the end with less of it, the apex, is last."""
     areas = np.count_nonzero(held, axis=(0, 1))
-    slices = [int(index) for index in np.flatnonzero(areas)] or list(range(held.shape[2]))
-    half = len(slices) // 2
-    if half and areas[slices[:half]].sum() < areas[slices[-half:]].sum():
+    filled = np.flatnonzero(areas)
+    if not filled.size:
+        return list(range(held.shape[2]))
+    slices = list(range(max(0, int(filled[0]) - 1), min(held.shape[2], int(filled[-1]) + 2)))
+    half = filled.size // 2
+    if areas[filled[:half]].sum() < areas[filled[filled.size - half :]].sum():
         slices.reverse()
     return slices
 

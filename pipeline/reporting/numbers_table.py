@@ -67,7 +67,7 @@ _MEASURES: dict[str, tuple[_Measure, ...]] = {
         _Measure("lv_edv_ml", "lv_edv_index_ml_m2", *_EDV),
         _Measure("lv_esv_ml", "lv_esv_index_ml_m2", *_ESV),
         _Measure("lv_sv_ml", "lv_sv_index_ml_m2", *_SV),
-        _Measure("lv_mass_g", "lv_mass_index_g_m2", "Mass", "of the myocardium at ED", "g", "g/m²"),
+        _Measure("lv_mass_g", "lv_mass_index_g_m2", "Mass", "of the LV myocardium", "g", "g/m²"),
         _Measure("lv_cardiac_output_l_min", "lv_cardiac_index_l_min_m2", *_CO),
     ),
     "Right ventricle": (
@@ -106,11 +106,11 @@ def number_notes(function: CardiacFunction, sex: str | None = None) -> tuple[str
     known = bool(sex) and len(normal_ranges("lv_ef_percent", sex)) == 1
     notes = [f"Normal: 95 % of healthy adults{'' if known else ', women and men, as the sex is not known'}. {SOURCE}."]
     if function.body_surface_area_m2 is None:
-        notes.append("Height and weight are not known, so nothing is indexed.")
+        notes.append("Indexed: by body surface; not here, as height and weight are not known.")
     else:
+        surface = f"{function.body_surface_area_m2:.2f} m² by Mosteller"
         notes.append(
-            f"Body surface {function.body_surface_area_m2:.2f} m² by Mosteller from {function.height_cm:.0f} cm and "
-            f"{function.weight_kg:.0f} kg."
+            f"Indexed: by body surface, {surface} from {function.height_cm:.0f} cm, {function.weight_kg:.0f} kg."
         )
     if function.heart_rate_bpm is None:
         notes.append("The heart rate is not known, so there is no cardiac output.")

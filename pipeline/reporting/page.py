@@ -6,12 +6,12 @@ import base64
 import hashlib
 import re
 from functools import cache
+from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import escape
 
 from pipeline.files import atomic_path
 
@@ -56,7 +56,7 @@ def write_page(path: str | Path, template: str, style: str, script: str = "", **
 
 def replace_text(page: str, placeholder: str, text: str) -> str:
     """Put a text in the place of a word that stands in the page's text or attributes, escaped as a template would."""
-    return page.replace(placeholder, str(escape(readable(text))))
+    return page.replace(placeholder, escape(str(readable(text))))
 
 
 def readable(value: Any) -> Any:

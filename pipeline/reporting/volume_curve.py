@@ -14,7 +14,7 @@ MIN_PHASES = 3
 """Fewer phases make no curve: a line between end-diastole and end-systole would show what nobody measured."""
 
 WIDTH, HEIGHT = 460, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 448, 40, 226
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 440, 40, 226
 
 
 class BeatTimes(NamedTuple):

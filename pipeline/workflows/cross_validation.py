@@ -21,6 +21,7 @@ from pipeline.metrics.studies import pair_studies, summarize_studies
 from pipeline.reporting.agreement import write_studies
 from pipeline.reporting.table import format_summary
 from pipeline.tracking import Run, RunTracker, log_evaluation
+from pipeline.tracking.run import UNSENT_NAME
 from pipeline.workflows.folder_lock import require_free, sole_user
 from pipeline.workflows.launch import BundleTraining, describe_exit, run_training_process
 from pipeline.workflows.record import run_params
@@ -88,7 +89,7 @@ def cross_validate(
         params = {key: value for key, value in run_params(plan.parser)[0].items() if key not in _OF_ONE_FOLD}
         tags = {"folds": ", ".join(map(str, plan.folds)), "dataset_digest": plan.expected.dataset_digest}
         with plan.tracker.start("cross-validation", params=params, tags=tags, run_id=state.run_id or None) as run:
-            state = _State(run.id, state.num_poolings + 1)
+            state = _State(run.id or state.run_id, state.num_poolings + 1)
             state.save(output_dir)
             failed = [fold for fold in plan.folds if not _train(plan, fold, run, tell)]
             summary = _pool(plan, [fold for fold in plan.folds if fold not in failed], run, state.num_poolings, tell)
@@ -161,7 +162,7 @@ class _Plan:
                 f"{self.folder(fold)} belongs to another training: {'; '.join(differences)}. Figures of both together "
                 "would be those of neither. Give another --output_dir, or remove that folder."
                 + (
-                    " --any_code true pools folds of different code."
+                    " --any_code pools folds of different code."
                     if any("code" in one for one in differences)
                     else ""
                 )
@@ -172,10 +173,14 @@ class _Plan:
         record = TrainingRecord.load(self.folder(fold))
         return record is not None and record.finished and (self.folder(fold) / "metrics.csv").is_file()
 
+    def is_recorded(self, fold: int) -> bool:
+        """Return whether the server has taken all of a finished fold; else it is sent when the fold is resumed."""
+        return not (self.tracker.enabled and (self.folder(fold) / UNSENT_NAME).is_file())
+
 
 def _train(plan: _Plan, fold: int, run: Run, tell: Tell) -> bool:
     """Train one fold where it is not finished; return whether it is now."""
-    if plan.is_finished(fold):
+    if plan.is_finished(fold) and plan.is_recorded(fold):
         tell(f"Fold {fold}: finished before, in {plan.folder(fold)}.")
     else:
         tell(f"Fold {fold}: training in {plan.folder(fold)}.")

@@ -21,6 +21,9 @@ import yaml
 from mlflow.entities import Run
 
 from pipeline.data.phantom import make_phantom_cohort
+from pipeline.data.phantom.cine_study import CineStudy
+from pipeline.data.phantom.dicom import write_cine_dicom
+from pipeline.geometry import nifti_affine
 from pipeline.tracking.store import open_store
 
 HERE = Path(__file__).resolve().parent
@@ -28,6 +31,7 @@ REPOSITORY = HERE.parents[1]
 BUNDLE = Path("bundles", "cardiac_sax_segmentation")
 TIMEOUT_S = 300
 USUAL_FILES = {"meta": "metadata.json", "logging": "logging.conf"}
+PATIENT_NAME = "Secret^Name"
 KILLED_AT = 27  # of 40 iterations, the 7th of the second epoch
 
 Result = subprocess.CompletedProcess
@@ -132,9 +136,9 @@ class Use:
 
 
 def use_at_root(place: Place, cohort: Path) -> Use:
-    """Train, evaluate into the same folder, segment a stack and a cine, as the README says."""
+    """Train, evaluate into the same folder, segment a stack, a cine and a DICOM study, as the README says."""
     out, scans, segmented = place.scratch / "out", place.scratch / "scans", place.scratch / "segmented"
-    make_scans(scans, cohort)
+    make_dicom(make_scans(scans, cohort) / "scanner", cohort)
     tiny, tiny_inference = HERE / "tiny.yaml", HERE / "tiny_inference.yaml"
     data, model = {"dataset_dir": cohort, "output_dir": out}, out / "models" / "model.pt"
     usual = {f"{kind}_file": BUNDLE / "configs" / name for kind, name in USUAL_FILES.items()}
@@ -271,6 +275,14 @@ def write_scan(path: Path, image: nib.Nifti1Image, voxels: np.ndarray | None = N
     data = np.asarray(image.dataobj) if voxels is None else voxels
     nib.save(nib.Nifti1Image(data, image.affine, image.header, dtype=data.dtype), path)
     return path
+
+
+def make_dicom(folder: Path, cohort: Path) -> Path:
+    """Write a cine of six phases as a scanner does, with a patient's name."""
+    ed, es = (np.asarray(load_scan(cohort, frame).dataobj) for frame in (1, 2))
+    cine = np.stack([ed, ed, es, es, es, ed], axis=-1).clip(0).astype(np.uint16)
+    write_cine_dicom(folder, CineStudy(cine, nifti_affine(load_scan(cohort)), patient_name=PATIENT_NAME))
+    return folder
 
 
 def make_scans(folder: Path, cohort: Path) -> Path:

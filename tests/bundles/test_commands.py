@@ -16,6 +16,7 @@ import torch
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from pydicom import dcmread
 
 FindRuns = Callable[[Path], list[Run]]
 
@@ -69,7 +70,7 @@ def test_command_succeeds(use: Any, command: str) -> None:
 
 def test_inference_succeeds(root_use: Any) -> None:
     assert root_use.inference.returncode == 0, root_use.inference.stderr
-    assert "Segmented 2 scans" in root_use.inference.stdout
+    assert "Segmented 3 scans" in root_use.inference.stdout
 
 
 def test_training_shows_a_bar_with_loss_and_dice_and_a_line_an_epoch(root_use: Any) -> None:
@@ -85,7 +86,7 @@ def test_training_leaves_its_files(use: Any) -> None:
     files = {path.relative_to(use.trained_dir).as_posix() for path in use.trained_dir.rglob("*") if path.is_file()}
     pictures = matching(files, "overlays/*_patient002_e?.png")
     assert sorted(name[9:14] for name in pictures) == ["best_", "worst"]
-    tables = {"metrics.csv", "volumes.csv", "summary.json"}
+    tables = {"metrics.csv", "volumes.csv", "summary.json", "report.html"}
     assert files - pictures == {"models/last.pt", "models/model.pt", "split.json"} | tables
 
 
@@ -124,7 +125,7 @@ def test_run_is_finished_with_the_config_as_parameters(run_of: Callable[[str], R
 def test_runs_of_inference_are_on_record(use: Any, run_of: Callable[[str], Run]) -> None:
     run = run_of("inference")
     assert run.info.status == ("FAILED" if use.inference.returncode else "FINISHED")
-    assert run.data.metrics["num_scans"] == (3 if use.inference.returncode else 2)
+    assert run.data.metrics["num_scans"] == 3
 
 
 def test_training_is_recorded_by_iteration_and_by_epoch(run_of: Callable[[str], Run], tracking_uri: str) -> None:
@@ -150,7 +151,7 @@ def test_training_records_files(run_of: Callable[[str], Run], tracking_uri: str)
     evaluation = artifacts(tracking_uri, run, "evaluation")
     pictures = matching(evaluation, "*_patient002_e?.png")
     assert len(pictures) == 2
-    assert evaluation - pictures == {"metrics.csv", "volumes.csv", "summary.json"}
+    assert evaluation - pictures == {"metrics.csv", "volumes.csv", "summary.json", "report.html"}
 
 
 def test_evaluation_records_figures_and_files(run_of: Callable[[str], Run], tracking_uri: str) -> None:
@@ -180,6 +181,37 @@ def test_masks_hold_structures(root_use: Any) -> None:
     mask = np.asarray(nib.load(root_use.segmented_dir / "cine.nii").dataobj)
     assert set(np.unique(mask)) <= {0, 1, 2, 3}
     assert (mask > 0).any(axis=(0, 1, 2)).tolist() == [True, True]
+
+
+def test_dicom_study_gets_mask_objects_and_report(root_use: Any) -> None:
+    out = root_use.segmented_dir
+    assert nib.load(out / "scanner.nii.gz").shape[3] == 6
+    assert dcmread(out / "dicom" / "scanner_seg.dcm").Modality == "SEG"
+    assert dcmread(out / "dicom" / "scanner_sr.dcm").Modality == "SR"
+    assert "scanner" in (out / "reports" / "scanner.html").read_text(encoding="utf-8")
+
+
+def test_studies_have_a_row_with_their_numbers(root_use: Any) -> None:
+    rows = pd.read_csv(root_use.segmented_dir / "studies.csv").set_index("case_id")
+    assert set(rows.index) == {"cine", "scanner", "visit 1/stack a"}
+    assert rows.loc["scanner", "body_surface_area_m2"] == pytest.approx(1.82, abs=0.01)
+    assert rows.loc["scanner", "lv_edv_ml"] >= rows.loc["scanner", "lv_esv_ml"]
+
+
+def test_reports_go_to_mlflow_without_names(
+    root_use: Any, find_runs: FindRuns, tracking_uri: str, tmp_path: Path
+) -> None:
+    (run,) = find_runs(root_use.segmented_dir)
+    folder = Path(MlflowClient(tracking_uri).download_artifacts(run.info.run_id, "", tmp_path))
+    pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
+    assert set(pages) == {"report.html", "reports/scan_001.html", "reports/scan_002.html"}
+    assert not any("scanner" in page or "cine.nii" in page for page in pages.values())
+
+
+def test_name_of_the_patient_is_nowhere(root_use: Any) -> None:
+    files = [path for path in root_use.segmented_dir.rglob("*") if path.is_file()]
+    assert [path.name for path in files if b"Secret" in path.read_bytes()] == []
+    assert "Secret" not in root_use.inference.stdout + root_use.inference.stderr
 
 
 def test_overlays_are_drawn_on_request(root_use: Any, elsewhere_use: Any) -> None:

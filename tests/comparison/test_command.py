@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,12 @@ def test_unknown_experiment_ends_with_status_2(store: str, new_run, capsys: pyte
     new_run("one", 0.9)
     assert main(["compare", "heart"]) == 2
     assert "error: There is no experiment 'heart'" in capsys.readouterr().err
+
+
+def test_comparison_loads_no_torch_and_no_plotting_library() -> None:
+    code = (
+        "import sys, pipeline.comparison; print(sorted({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert done.stdout.strip() == "[]"

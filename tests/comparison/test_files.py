@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,10 @@ def test_several_pairs_are_shown_by_their_first_figure(store: str, new_run) -> N
     start = lines.index("A = best, mean_dice case by case:")
     assert [line.split()[0] for line in lines[start + 3 : start + 5]] == ["second", "third"]
     assert "dice_rv" not in "\n".join(lines)
+
+
+def test_files_of_an_earlier_comparison_are_replaced(comparison: Comparison, tmp_path: Path) -> None:
+    write_comparison(comparison, tmp_path / "out")
+    write_comparison(replace(comparison, pairs=(), curves={}), tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["comparison.html", "runs.csv", "settings.csv"]

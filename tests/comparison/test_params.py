@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pipeline.comparison.params import Setting, differing_settings, group_labels
+from pipeline.comparison.params import Setting, differing_settings, group_labels, name_components
 
 
 def test_equal_settings_are_left_out() -> None:
@@ -26,3 +26,46 @@ def test_places_and_names_are_left_out() -> None:
 
 def test_labels_are_grouped_by_value() -> None:
     assert group_labels(["#1", "#2", "#3"], ["a", "b", "a"]) == {"a": ["#1", "#3"], "b": ["#2"]}
+
+
+def transforms(*items: tuple[str, str]) -> dict[str, str]:
+    """A list of components with a probability each."""
+    params = {}
+    for place, (name, prob) in enumerate(items):
+        params |= {f"train.{place}._target_": f"monai.{name}", f"train.{place}.prob": prob}
+    return params
+
+
+def test_components_of_a_list_are_named() -> None:
+    assert name_components(transforms(("Flip", "0.1"), ("Flip", "0.2"))) == {
+        "train.Flip._target_": "monai.Flip",
+        "train.Flip.prob": "0.1",
+        "train.Flip_2._target_": "monai.Flip",
+        "train.Flip_2.prob": "0.2",
+        "train.order": "Flip, Flip_2",
+    }
+
+
+def test_components_of_long_lists_keep_their_order() -> None:
+    named = name_components(transforms(*((f"T{place}", "1") for place in range(12))))
+    assert named["train.order"].split(", ") == [f"T{place}" for place in range(12)]
+
+
+def test_component_that_a_run_lacks_is_told_once_and_moves_no_others() -> None:
+    one, other = (
+        transforms(("Flip", "0.1"), ("Blur", "0.2")),
+        transforms(("Noise", "0.3"), ("Flip", "0.1"), ("Blur", "0.2")),
+    )
+    assert differing_settings([one, other]) == [
+        Setting("train.Noise._target_", ("-", "monai.Noise"), ("train.Noise.prob",))
+    ]
+
+
+def test_setting_of_a_component_that_all_have_is_told() -> None:
+    found = differing_settings([transforms(("Flip", "0.1")), transforms(("Blur", "1"), ("Flip", "0.2"))])
+    assert [setting.key for setting in found] == ["train.Blur._target_", "train.Flip.prob"]
+
+
+def test_another_order_is_told() -> None:
+    one, other = transforms(("Flip", "1"), ("Blur", "1")), transforms(("Blur", "1"), ("Flip", "1"))
+    assert differing_settings([one, other]) == [Setting("train.order", ("Flip, Blur", "Blur, Flip"))]

@@ -215,3 +215,9 @@ def test_spacing_of_acdc_is_that_of_the_header(real_data_dir: Path) -> None:
     path = real_data_dir / "acdc" / "training" / "patient001" / "patient001_frame01_gt.nii.gz"
     label = LoadImage(image_only=True, ensure_channel_first=True)(path)
     assert item_spacing_mm({"label": label}) == pytest.approx([1.5625, 1.5625, 10.0])
+
+
+def test_rows_carry_what_the_masks_expect_of_themselves() -> None:
+    metric = SegmentationMetrics(surface=False)
+    metric.update([evaluation_item(1) | {"expected_mean_dice": 0.75}])
+    assert metric.rows[0]["expected_mean_dice"] == 0.75

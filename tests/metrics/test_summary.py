@@ -122,3 +122,22 @@ def test_scalars_of_the_agreement() -> None:
     figures = {"n": 2, "bias": 1.5, "sd": None, "mean_absolute_error": 2.0, "pearson_r": None}
     summary = summarize(ROWS) | {"agreement": {"quantities": {"lv_ef_percent": figures}}}
     assert summary_scalars(summary)["val_agreement.lv_ef_percent.bias"] == 1.5
+
+
+def expecting(*expected: float) -> list[dict[str, Any]]:
+    return [case | {"expected_mean_dice": value} for case, value in zip(ROWS, expected, strict=True)]
+
+
+def test_rank_correlation_of_the_expected_dice() -> None:
+    # ranks of the true Dice: 4, 2, 3, 1; of the expected: 4, 3, 2, 1; 1 - 6 * (0 + 1 + 1 + 0) / (4 * 15)
+    assert summarize(expecting(0.9, 0.8, 0.7, 0.6))["expected_dice_rank_correlation"] == pytest.approx(0.8)
+
+
+def test_rank_correlation_is_logged() -> None:
+    scalars = summary_scalars(summarize(expecting(0.9, 0.8, 0.7, 0.6)))
+    assert scalars["val_expected_dice_rank_correlation"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("rows", [ROWS, expecting(0.5, 0.5, 0.5, 0.5), expecting(0.5, math.nan, math.nan, math.nan)])
+def test_without_differing_expectations_there_is_no_rank_correlation(rows: list[dict[str, Any]]) -> None:
+    assert "expected_dice_rank_correlation" not in summarize(rows)

@@ -129,4 +129,11 @@ def test_pictures_are_small(tmp_path: Path, study: Any, read_page: Any) -> None:
 
 def test_unknown_numbers_are_a_dash(tmp_path: Path, read_page: Any) -> None:
     page = read_page(write_cohort_report(tmp_path / "c.html", studies=[StudyRow("a", reason="broken")]))
-    assert "Failed broken – – – – – – –" in page.text
+    assert "Failed broken – – – – – –" in page.text
+
+
+def test_columns_that_no_study_has_are_left_out(tmp_path: Path, study: Any, read_page: Any) -> None:
+    page = read_page(write_cohort_report(tmp_path / "c.html", studies=[StudyRow("a", study.function())]))
+    assert "Time" not in page.text
+    timed = read_page(write_cohort_report(tmp_path / "d.html", studies=[StudyRow("a", study.function(), seconds=2.0)]))
+    assert "Time s" in timed.text

@@ -112,7 +112,7 @@ def test_masks_are_let_go(report: EvaluationReport) -> None:
 
 def test_without_overlays(tmp_path: Path) -> None:
     artifacts = evaluate(tmp_path, overlays=False).artifacts
-    assert [path.name for path in artifacts] == ["metrics.csv", "summary.json"]
+    assert [path.name for path in artifacts] == ["metrics.csv", "summary.json", "report.html"]
 
 
 def rows(*dices: float) -> list[dict[str, Any]]:
@@ -172,7 +172,7 @@ def test_agreement_is_in_the_summary(paired_report: EvaluationReport) -> None:
 
 
 def test_file_of_studies_is_an_artifact(paired_report: EvaluationReport) -> None:
-    assert [path.name for path in paired_report.artifacts] == ["metrics.csv", "volumes.csv", "summary.json"]
+    assert [path.name for path in paired_report.artifacts] == ["metrics.csv", "volumes.csv", "summary.json", "report.html"]
 
 
 def test_studies_of_an_earlier_evaluation_are_removed(tmp_path: Path) -> None:

@@ -34,7 +34,13 @@ def pixels(picture: str) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("areas", "order"),
-    [((8, 6, 4, 2), [1, 2, 3, 4]), ((2, 4, 6, 8), [4, 3, 2, 1]), ((0, 8, 2, 0), [2, 3]), ((0, 0), [1, 2])],
+    [
+        ((8, 6, 4, 2), [1, 2, 3, 4]),
+        ((2, 4, 6, 8), [4, 3, 2, 1]),
+        ((0, 0, 8, 2, 0, 0), [2, 3, 4, 5]),
+        ((8, 0, 2), [1, 2, 3]),
+        ((0, 0), [1, 2]),
+    ],
 )
 def test_slices_run_from_base_to_apex(areas: tuple[int, ...], order: list[int]) -> None:
     mask = heart(areas)

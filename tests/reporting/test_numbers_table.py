@@ -64,7 +64,7 @@ def test_unknown_number_has_no_text_and_no_verdict() -> None:
 def test_notes_say_what_is_missing() -> None:
     notes = " ".join(number_notes(FUNCTION))
     assert "women and men, as the sex is not known" in notes
-    assert "nothing is indexed" in notes
+    assert "not here, as height and weight are not known" in notes
     assert "no cardiac output" in notes
 
 
@@ -72,5 +72,5 @@ def test_notes_say_what_is_known() -> None:
     known = replace(FUNCTION, height_cm=180.0, weight_kg=80.0, body_surface_area_m2=2.0, heart_rate_bpm=60.0)
     notes = " ".join(number_notes(known, "male"))
     assert "Normal: 95 % of healthy adults." in notes
-    assert "Body surface 2.00 m² by Mosteller from 180 cm and 80 kg." in notes
+    assert "Indexed: by body surface, 2.00 m² by Mosteller from 180 cm, 80 kg." in notes
     assert "Heart rate 60 beats a minute." in notes

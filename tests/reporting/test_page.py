@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.reporting.page import MAX_TEXT, readable
+from pipeline.reporting.page import MAX_TEXT, readable, replace_text
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_markup_of_a_template_stays() -> None:
 
     markup = Markup("<b>" + "x" * (MAX_TEXT + 1))
     assert readable(markup) is markup
+
+
+def test_text_that_replaces_a_word_is_escaped_and_readable() -> None:
+    page = '<h1 title="WORD">WORD</h1>'
+    text = "\">\x1b<b>'"
+    safe = "&quot;&gt;\ufffd&lt;b&gt;&#x27;"
+    assert replace_text(page, "WORD", text) == f'<h1 title="{safe}">{safe}</h1>'

@@ -63,7 +63,7 @@ def test_curve_is_in_milliseconds_where_they_are_known(page: Any) -> None:
 def test_curve_is_in_phases_where_times_are_not_known(study: Any, tmp_path: Path, read_page: Any) -> None:
     page = read_page(write_study_report(tmp_path / "a.html", title="a", **study.arguments()))
     assert " ms " not in page.text
-    assert "Height and weight are not known, so nothing is indexed." in page.text
+    assert "Indexed: by body surface; not here" in page.text
 
 
 def test_ed_and_es_show_the_same_slices(page: Any) -> None:

@@ -101,7 +101,7 @@ def _by_name(found: Sequence[Candidate], series: str, where: str) -> Choice:
         raise InputError(f"{best.label} of {where} cannot be read: {best.kind.reason}. Export the study again.")
     if best.group.first.header.modality != "MR" or best.group.first.samples != 1:
         raise InputError(f"{best.label} of {where} must be MR images, got {best.kind.name}: {best.group.first.path}.")
-    return Choice(best, f"chosen by series {series} ({best.kind.name}: {best.kind.reason})")
+    return Choice(best, f"chosen by its series ({best.kind.name}: {best.kind.reason})")
 
 
 def _names(candidate: Candidate) -> set[str]:

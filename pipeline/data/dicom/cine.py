@@ -58,7 +58,8 @@ class CineStack:
         weight_kg: Patient's Weight, None where unknown.
         reason: why this series was taken for the short-axis cine.
         repairs: what was wrong, and what was done.
-        slice_positions_mm: real places of the slices along the normal, from the first; ``affine`` has their mean.
+        slice_positions_mm: real places of the slices along the normal, from the first, where there are several;
+            ``affine`` has their mean distance.
     """
 
     study_instance_uid: str

@@ -54,11 +54,21 @@ def make_header(dataset: Dataset, path: str, damage: str = "") -> Header:
         transfer_syntax_uid=text(meta, "TransferSyntaxUID"),
         acquisition_number=number(dataset, "AcquisitionNumber"),
         heart_rate_bpm=number(dataset, "HeartRate"),
-        rr_interval_ms=number(dataset, "NominalInterval") or number(dataset, "CardiacRRIntervalSpecified"),
+        rr_interval_ms=_rr_interval_ms(dataset),
         patient_size=number(dataset, "PatientSize"),
         patient_weight_kg=number(dataset, "PatientWeight"),
         damage=damage,
     )
+
+
+def _rr_interval_ms(dataset: Dataset) -> float | None:
+    stated = number(dataset, "NominalInterval") or number(dataset, "CardiacRRIntervalSpecified")
+    groups = value(dataset, "PerFrameFunctionalGroupsSequence")
+    if stated or not groups:
+        return stated
+    shared = value(dataset, "SharedFunctionalGroupsSequence") or [Dataset()]
+    fields = _FunctionalGroups(dataset, groups[0], shared[0])
+    return fields.number("RRIntervalTimeNominal", "CardiacSynchronizationSequence")
 
 
 def make_frames(dataset: Dataset, header: Header) -> tuple[Frame, ...]:

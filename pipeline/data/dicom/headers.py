@@ -26,7 +26,7 @@ from pipeline.data.dicom.values import text, value, whole
 MANY_FILES = 1000
 """From so many files on, reading them shows a progress bar."""
 
-_TAGS: list[int | str | tuple[int, int]] = [Tag(keyword) for keyword in TAGS]
+_TAGS = [Tag(keyword) for keyword in TAGS]
 _CMS_ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
 _FILES_REMEMBERED = 100_000
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.uid import UID
 
 from pipeline.data.dicom.choice import Candidate, Choice, candidates, choose
 from pipeline.data.dicom.cine import CineStack
 from pipeline.data.dicom.headers import read_headers
 from pipeline.data.dicom.stack import build_stack
-from pipeline.data.dicom.study import Source, Study, describe, no_images, source_files, split_studies, unreadable
-from pipeline.data.dicom.values import printable
+from pipeline.data.dicom.study import Source, Study, describe, no_images, source_files, split_studies
+from pipeline.data.dicom.values import printable, syntax_name
 from pipeline.errors import InputError
 
 _LONGEST_LINE = 2000
@@ -92,7 +91,7 @@ def find_cines(source: Source, series: str | int = "") -> tuple[ListedStudy, ...
     studies = split_studies(headers.frames)
     if not studies:
         raise no_images(headers, where)
-    bad = tuple(f"{repair.problem}: {repair.resolution}" for repair in unreadable(headers.bad))
+    bad = tuple(f"{file.path} is left out: {file.reason}" for file in headers.bad)
     return tuple(_list_study(study, str(series), where, bad) for study in studies)
 
 
@@ -135,7 +134,7 @@ def _list_series(
         columns=first.columns,
         rows=first.rows,
         spacing_mm=_spacing_mm(candidate),
-        transfer_syntax=printable(UID(first.header.transfer_syntax_uid).name) or "unknown",
+        transfer_syntax=syntax_name(first.header.transfer_syntax_uid),
         chosen=chosen,
         reason=reason,
         problems=problems,

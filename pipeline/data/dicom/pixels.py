@@ -16,7 +16,7 @@ from pipeline.data.dicom.cine import CineStack
 from pipeline.data.dicom.frame import Frame
 from pipeline.data.dicom.headers import quiet_pydicom, read_headers
 from pipeline.data.dicom.rules import plural
-from pipeline.data.dicom.values import text
+from pipeline.data.dicom.values import syntax_name, text
 from pipeline.errors import InputError
 
 _PIXEL_TAGS = [
@@ -91,7 +91,7 @@ def _decode(path: str, rows: int, columns: int) -> NDArray[Any]:
     except _DECODING_ERRORS as error:
         lines = str(error).strip().splitlines() or [""]
         raise InputError(
-            f"{path} cannot be decoded (transfer syntax {syntax.name or 'unknown'}; {type(error).__name__}: "
+            f"{path} cannot be decoded (transfer syntax {syntax_name(syntax)}; {type(error).__name__}: "
             f"{lines[0]}). Export the study again, uncompressed if it is whole, or take the file out."
         ) from error
     images = images[None] if images.ndim == 2 else images

@@ -26,7 +26,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -70,8 +69,9 @@ def leave_out_damaged(frames: Iterable[Frame]) -> tuple[Frames, Repairs]:
     bad = [frame for frame in all_frames if frame.header.damage]
     if not bad:
         return all_frames, []
+    # a repair reaches reports, and names of files may be names of patients
     files = len({frame.path for frame in bad})
-    problem = f"{plural(files, 'file')} cannot be read, such as {Path(bad[0].path).name}: {bad[0].header.damage}"
+    problem = f"{plural(files, 'file')} cannot be read: {bad[0].header.damage}"
     return [frame for frame in all_frames if not frame.header.damage], [Repair(problem, "left out")]
 
 

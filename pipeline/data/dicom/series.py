@@ -17,6 +17,9 @@ from pipeline.data.dicom.rules import complete_geometry, impossible_geometry, mi
 SAME_SLICE_MM = 0.2
 """Images closer than this along the normal show the same slice."""
 
+SAME_SLICE_SHARE = 0.2
+"""So do images closer than this share of the distance of slices: a slice that was planned again."""
+
 SAME_DIRECTION_DEG = 1.0
 """Images whose rows and columns differ by less are parallel."""
 
@@ -50,7 +53,9 @@ class Group:
             return (self.frames,)
         heights = np.array([frame.position for frame in self.frames]) @ self.normal
         order = np.argsort(heights, kind="stable")
-        cuts = np.flatnonzero(np.diff(heights[order]) > SAME_SLICE_MM) + 1
+        gaps = np.diff(heights[order])
+        usual = float(np.median(gaps[gaps > SAME_SLICE_MM])) if (gaps > SAME_SLICE_MM).any() else 0.0
+        cuts = np.flatnonzero(gaps > max(SAME_SLICE_MM, SAME_SLICE_SHARE * usual)) + 1
         return tuple(tuple(self.frames[index] for index in part) for part in np.split(order, cuts))
 
     @cached_property

@@ -78,7 +78,7 @@ def _as_stack(slices: Slices, affine: NDArray[np.float64], reason: str, repairs:
         weight_kg=weight_kg(first.header.patient_weight_kg),
         reason=reason,
         repairs=(*repairs, *height_repairs),
-        slice_positions_mm=tuple(round(float(mm), 4) for mm in _heights(slices) - _heights(slices)[0]),
+        slice_positions_mm=_slice_positions_mm(slices),
     )
 
 
@@ -101,7 +101,7 @@ def _left_out(group: Group, others: Sequence[Group]) -> list[Repair]:
 def _difference(group: Group, other: Group) -> str:
     one, two = group.first, other.first
     if other.problem:
-        return f"cannot be placed: {other.problem}"
+        return "cannot be placed: their grid is not known or cannot be"
     if (one.rows, one.columns) != (two.rows, two.columns):
         return f"have another size, {two.columns} x {two.rows} instead of {one.columns} x {one.rows} pixels"
     if not is_parallel(one.orientation or (), two.orientation or ()):
@@ -121,6 +121,11 @@ def _heights(slices: Sequence[Sequence[Frame]]) -> NDArray[np.float64]:
     row, column = directions(slices[0][0])
     heights: NDArray[np.float64] = _positions(slices) @ np.cross(row, column)
     return heights
+
+
+def _slice_positions_mm(slices: Slices) -> tuple[float, ...]:
+    heights = _heights(slices)
+    return tuple(round(float(mm), 4) for mm in heights - heights[0]) if len(slices) > 1 else ()
 
 
 def _positions(slices: Sequence[Sequence[Frame]]) -> NDArray[np.float64]:

@@ -97,8 +97,13 @@ def describe(source: Source) -> str:
     """Return the folder of a study, for messages."""
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source)
-    folders = {os.path.dirname(os.fspath(path)) for path in source}
-    return os.path.commonpath(folders) if len(folders) > 1 else next(iter(folders), "an empty list of files")
+    folders = {os.path.dirname(os.path.abspath(path)) for path in source}
+    if not folders:
+        return "an empty list of files"
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # on several drives of Windows
+        return min(folders)
 
 
 def split_studies(frames: Sequence[Frame]) -> list[Study]:
@@ -113,7 +118,7 @@ def unreadable(bad: Sequence[BadFile]) -> list[Repair]:
     """Return what is said of files whose headers cannot be used."""
     if not bad:
         return []
-    problem = f"{plural(len(bad), 'DICOM file')} cannot be used, such as {Path(bad[0].path).name}: {bad[0].reason}"
+    problem = f"{plural(len(bad), 'DICOM file')} cannot be used: {bad[0].reason}"
     return [Repair(problem, "left out")]
 
 

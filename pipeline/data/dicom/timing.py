@@ -61,19 +61,34 @@ def _tells_apart(clock: Clock, frames: Sequence[Frame]) -> bool:
 
 
 def order_phases(slices: Sequence[Sequence[Frame]], clock: Clock) -> tuple[Slices, list[Repair]]:
-    """Sort the images of each slice by time; of several of one time the last acquired stays."""
-    ordered: Slices = []
-    repeated = 0
-    for frames in slices:
-        latest: dict[object, Frame] = {}
-        for frame in sorted(frames, key=lambda frame: frame.age):
-            latest[clock.value(frame) if clock.value(frame) is not None else frame.path] = frame
-        ordered.append(sorted(latest.values(), key=lambda frame: (clock.value(frame) or 0.0, frame.age)))
-        repeated += len(frames) - len(latest)
+    """Sort the images of each slice by time; of several of one time the last acquired stays.
+
+    A slice that has no more images than others have times keeps all: some of its times were rounded to the same.
+    """
+    latest = [_latest(frames, clock) for frames in slices]
+    usual = Counter(len(frames) for frames in latest)
+    phases = max(usual, key=lambda count: (usual[count], count))
+    kept = [list(frames) if len(frames) <= phases else last for frames, last in zip(slices, latest, strict=True)]
+    ordered = [sorted(frames, key=lambda frame: (clock.value(frame) or 0.0, *frame.age)) for frames in kept]
+    repeated = sum(len(frames) for frames in slices) - sum(len(frames) for frames in ordered)
     if not repeated:
         return ordered, []
     problem = f"{plural(repeated, 'image')} have the position and time of another"
     return ordered, [Repair(problem, "the last acquired counts")]
+
+
+def _latest(frames: Sequence[Frame], clock: Clock) -> list[Frame]:
+    latest: dict[object, Frame] = {}
+    for frame in sorted(frames, key=lambda frame: frame.age):
+        latest[_moment(frame, clock)] = frame
+    return list(latest.values())
+
+
+def _moment(frame: Frame, clock: Clock) -> object:
+    """Return what two images share that show the same moment of the beat."""
+    if not clock.from_first:
+        return frame.trigger_time, frame.temporal_position, frame.trigger_delay
+    return clock.value(frame) if clock.value(frame) is not None else (frame.path, frame.number)
 
 
 def even_phases(slices: Slices, clock: Clock, where: str) -> tuple[Slices, list[Repair]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
+from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
@@ -84,3 +86,8 @@ def printable(text: str, length: int = 40) -> str:
     """Return a text that came from a file as one line that does nothing to a terminal, cut to a length."""
     clean = "".join(character if character.isprintable() else "?" for character in text)
     return clean if len(clean) <= length else clean[: length - 1] + "…"
+
+
+def syntax_name(transfer_syntax_uid: str) -> str:
+    """Return the name of a transfer syntax, of an unknown one its UID."""
+    return printable(UID(transfer_syntax_uid, config.IGNORE).name) or "unknown"

@@ -94,7 +94,7 @@ def test_long_listing_is_cut(make_frames: MakeMany) -> None:
 def test_series_overrules_by_number_or_uid(make_frames: MakeMany, name: str) -> None:
     frames = [*series(make_frames, 3), *series(make_frames, 4, 1, 1)]
     assert chosen_series(frames, name) == 4
-    assert pick(frames, name).reason.startswith(f"chosen by series {name} (scout:")
+    assert pick(frames, name).reason.startswith("chosen by its series (scout:")
 
 
 def test_of_a_series_in_parts_the_largest_is_taken(make_frames: MakeMany) -> None:

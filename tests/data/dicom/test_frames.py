@@ -107,6 +107,13 @@ def test_description_goes_before_protocol_and_sequence(description: str, protoco
     assert make_header(image, "a.dcm").names == names
 
 
+def test_beat_of_a_multi_frame_object_is_that_of_its_first_frame(enhanced: Dataset) -> None:
+    group = enhanced.PerFrameFunctionalGroupsSequence[0].CardiacSynchronizationSequence[0]
+    assert make_header(enhanced, "a.dcm").rr_interval_ms is None
+    group.RRIntervalTimeNominal = 880.0
+    assert make_header(enhanced, "a.dcm").rr_interval_ms == 880.0
+
+
 def test_series_without_uid_is_known_by_its_number() -> None:
     (frame,) = frames_of(dataset(Rows=6, Columns=8, SeriesNumber=7))
     assert frame.series == "number 7"

@@ -128,10 +128,11 @@ def test_deflated_image_that_is_cut_off_is_bad(image: Path) -> None:
     assert "header is damaged" in bad.reason
 
 
-def test_report_and_directory_are_other_files(image: Path) -> None:
+@pytest.mark.parametrize("sop_class", ["1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.1.3.10"], ids=["SR", "DICOMDIR"])
+def test_report_and_directory_are_other_files(image: Path, sop_class: str) -> None:
     dataset = pydicom.dcmread(image)
     del dataset.Rows, dataset.Columns, dataset.PixelData
-    dataset.Modality, dataset.SOPClassUID = "SR", "1.2.840.10008.5.1.4.1.1.88.33"
+    dataset.Modality, dataset.SOPClassUID = "SR", sop_class
     dataset.save_as(image)
     assert read(image) == Headers((), (), 1)
 

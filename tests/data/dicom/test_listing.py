@@ -53,7 +53,7 @@ def test_problems_are_listed(write_study: WriteStudy) -> None:
     (folder / "bad").write_bytes(bytes.fromhex("3080 06092a864886f70d010703") + bytes(200))
     (study,) = find_cines(folder)
     assert [problem.split(":")[0] for problem in study.series[0].problems] == [
-        "1 DICOM file cannot be used, such as bad",
+        f"{folder / 'bad'} is left out",
         "slice 2 of 3 has 4 phases instead of 5",
     ]
 

@@ -60,6 +60,15 @@ def test_of_images_of_one_time_the_last_counts(make_frame: Make) -> None:
     assert [repair.resolution for repair in repairs] == ["the last acquired counts"]
 
 
+@pytest.mark.parametrize("temporal_position", [None, "counted"])
+def test_times_rounded_to_the_same_are_no_repetition(make_frame: Make, temporal_position: str | None) -> None:
+    slices = stack(make_frame, **({} if temporal_position else {"temporal_position": None}))
+    slices[0][2] = make_frame(0, 2, trigger_time=150.0, temporal_position=3.0 if temporal_position else None)
+    ordered, repairs = order_phases(slices, TRIGGER)
+    assert [frame.instance_number for frame in ordered[0]] == [1, 2, 3, 4, 5, 6]
+    assert repairs == []
+
+
 def test_images_without_a_time_stay(make_frame: Make) -> None:
     frames = [make_frame(0, t, instance_number=None) for t in range(3)]
     assert len(order_phases([frames], INSTANCE)[0][0]) == 3

@@ -9,7 +9,7 @@ from pydicom import Dataset, config
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from pipeline.data.dicom.values import number, numbers, printable, seconds_of_day, text, texts, whole
+from pipeline.data.dicom.values import number, numbers, printable, seconds_of_day, syntax_name, text, texts, whole
 
 
 def raw(keyword: str, vr: str, value: bytes) -> Dataset:
@@ -70,3 +70,11 @@ def test_seconds_of_day(clock: str, seconds: float | None) -> None:
 def test_printable_text_steers_no_terminal_and_is_one_line() -> None:
     assert printable("a\x1b[2J\nb") == "a?[2J?b"
     assert printable("x" * 50) == "x" * 39 + "…"
+
+
+@pytest.mark.parametrize(
+    ("uid", "name"),
+    [("1.2.840.10008.1.2.1", "Explicit VR Little Endian"), ("", "unknown"), ("no\x1b uid", "no? uid")],
+)
+def test_transfer_syntax_has_a_name(uid: str, name: str) -> None:
+    assert syntax_name(uid) == name
