@@ -223,7 +223,8 @@ class StudyWriter:
 
             phases = None if options.dicom_seg is SegPhases.ALL else _ed_es(study.function)
             path = self._path("dicom", case_id, "_seg.dcm")
-            files["dicom_seg"] = write_dicom_seg(path, mask, stack, phases, **shared)
+            names = {study.function.es_phase: "ES", study.function.ed_phase: "ED"}
+            files["dicom_seg"] = write_dicom_seg(path, mask, stack, phases, phase_names=names, **shared)
         if options.dicom_sr:
             from pipeline.reporting.dicom_sr import write_structured_report
 

@@ -13,7 +13,10 @@ from typing import Any
 import gdcm
 import numpy as np
 import pydicom
+import pytest
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -24,6 +27,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from pipeline.data.dicom import load_pixels, read_cine
+from pipeline.data.dicom.cine import CineStack
 from pipeline.data.phantom import CineStudy, PhantomPatient, on_dicom_grid, write_cine_dicom
 from pipeline.data.phantom.dicom import mr_image, save_dicom
 
@@ -40,6 +45,8 @@ _BY_GDCM = {
     JPEGLosslessSV1: gdcm.TransferSyntax.JPEGLosslessProcess14_1,
     JPEG2000Lossless: gdcm.TransferSyntax.JPEG2000Lossless,
 }
+
+Pixels = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,12 @@ def edit(files: Path | Iterable[Path], change: Callable[[pydicom.Dataset], None]
             if change is not None:
                 change(dataset)
             dataset.save_as(file)
+
+
+def set_raw(dataset: pydicom.Dataset, keyword: str, text: str) -> None:
+    """Set a decimal string that pydicom would not write: no number, or one out of range."""
+    tag = Tag(keyword)
+    dataset[tag] = RawDataElement(tag, "DS", len(text), text.encode(), 0, False, True)
 
 
 def each(files: Iterable[Path], keyword: str, values: Iterable[Any]) -> None:
@@ -222,3 +235,32 @@ def to_ct(dataset: pydicom.Dataset) -> None:
 
 def copy_as(file: Path, name: str) -> Path:
     return Path(shutil.copy(file, file.with_name(name)))
+
+
+# What must hold of a study that was read
+
+
+def read(folder: Folder, series: str = "") -> tuple[CineStack, Pixels]:
+    stack = read_cine(folder.path, series)
+    return stack, load_pixels(stack)
+
+
+def assert_read_whole(folder: Folder, stack: CineStack, pixels: Pixels) -> None:
+    assert np.array_equal(pixels, folder.cine)
+    assert stack.affine == pytest.approx(folder.affine, abs=1e-3)
+    assert stack.shape == folder.cine.shape
+
+
+def assert_told(stack: CineStack, *words: str) -> None:
+    """Assert that one repair says all the words."""
+    texts = [f"{repair.problem}: {repair.resolution}".lower() for repair in stack.repairs]
+    assert any(all(word in text for word in words) for text in texts), texts
+
+
+def assert_nearest_phase(folder: Folder, pixels: Pixels, z: int, phase: int) -> None:
+    """Assert that a lost image was replaced by that before or after it, and all others are as they were."""
+    expected = folder.cine.copy()
+    expected[:, :, z, phase] = pixels[:, :, z, phase]
+    assert np.array_equal(pixels, expected)
+    neighbors = [folder.cine[:, :, z, (phase + step) % PHASES] for step in (-1, 1)]
+    assert any(np.array_equal(pixels[:, :, z, phase], neighbor) for neighbor in neighbors)
