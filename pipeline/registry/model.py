@@ -70,9 +70,8 @@ class CardiacSegmenter(PythonModel):
         """
         output_dir = str((params or {}).get("output_dir") or "")
         rows = pd.DataFrame(model_input).to_dict(orient="records")
-        if not rows:
-            raise _bad_request("there is no scan in it.")
-        return pd.DataFrame([self._answer(place, row, output_dir) for place, row in enumerate(rows)])
+        # a table whose columns are all unknown has no rows: it is told like a row without a scan
+        return pd.DataFrame([self._answer(place, row, output_dir) for place, row in enumerate(rows or [{}])])
 
     def _answer(self, place: int, row: Mapping[Any, Any], output_dir: str) -> dict[str, Any]:
         try:

@@ -56,7 +56,9 @@ def scan_path(row: Mapping[str, Any], folder: Path) -> Path:
 
 def _write_bytes(content: Any, folder: Path) -> Path:
     if not isinstance(content, bytes | bytearray) or not content:
-        raise InputError(f"nifti must be the bytes of a NIfTI file, got {type(content).__name__}.")
+        raise InputError(
+            f"nifti must be the bytes of a NIfTI file, got {type(content).__name__ if content else 'none'}."
+        )
     path = folder / ("scan.nii.gz" if content.startswith(_GZIP) else "scan.nii")
     path.write_bytes(content)
     return path

@@ -100,6 +100,7 @@ def write_cohort_report(
     agreement: Sequence[AgreementPairs] = (),
     provenance: Mapping[str, str] | None = None,
     title: str = "Cohort report",
+    unflagged: str = "That no check has found anything does not prove the contours right.",
 ) -> Path:
     """Write the report of a cohort as one HTML file that needs no network.
 
@@ -115,6 +116,7 @@ def write_cohort_report(
         agreement: numbers with the experts' values (``bland_altman.agreement_pairs``), one Bland-Altman plot each.
         provenance: how the numbers were made, by name.
         title: of the page.
+        unflagged: what it means that no study is flagged.
 
     Returns:
         The path written.
@@ -133,6 +135,7 @@ def write_cohort_report(
         style="report.css",
         script="sort_tables.js",
         title=title,
+        unflagged=unflagged,
         counts=counts,
         num_studies=len(studies),
         lines=lines,

@@ -49,6 +49,7 @@ def write_evaluation_page(
         agreement=study_agreement(studies),
         provenance=provenance,
         title=title,
+        unflagged="Flagged is here a structure that the software missed, or found where the expert drew none.",
     )
 
 

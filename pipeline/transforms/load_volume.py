@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +31,7 @@ class LoadVolume(Transform):
     """
 
     def __init__(self) -> None:
-        self.loader = LoadImage(image_only=True)
+        self.loader = _quiet_loader()
 
     def __call__(self, path: Source, series: str = "") -> MetaTensor:
         """Read one scan.
@@ -66,6 +68,19 @@ class LoadVolume(Transform):
 
         image: MetaTensor = self.loader(source, reader=CineDicomReader(series))
         return image
+
+
+def _quiet_loader() -> LoadImage:
+    # MONAI makes all its readers, and with pydicom installed that of nvImageCodec complains that there is none
+    logger = logging.getLogger("monai.data.nvimgcodec_pydicom_plugin")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+        logger.setLevel(logging.ERROR)
+        try:
+            return LoadImage(image_only=True)
+        finally:
+            logger.setLevel(level)
 
 
 def _is_dicom(path: str | os.PathLike[str]) -> bool:

@@ -42,7 +42,8 @@ class RepairAffine(Transform):
 
 
 def _file_affine(path: Path) -> NDArray[np.float64] | None:
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
+    # the folder of a DICOM study may have any name
+    if not path.name.lower().endswith((".nii", ".nii.gz")) or not path.is_file():
         return None
     image = nib.load(path)
     return nifti_affine(image) if isinstance(image, nib.Nifti1Image) else None

@@ -19,6 +19,7 @@ from pipeline.metrics import summarize
 from pipeline.metrics.segmentation import IDENTITY_KEYS
 from pipeline.metrics.studies import pair_studies, summarize_studies
 from pipeline.reporting.agreement import write_studies
+from pipeline.reporting.evaluation_page import write_evaluation_page
 from pipeline.reporting.table import format_summary
 from pipeline.tracking import Run, RunTracker, log_evaluation
 from pipeline.tracking.run import UNSENT_NAME
@@ -214,6 +215,7 @@ def _pool(plan: _Plan, folds: Sequence[int], run: Run, number: int, tell: Tell) 
     summary |= {"agreement": agreement} if agreement else {}
     files = _write(plan.output_dir, rows, summary)
     files += [write_studies(plan.output_dir / "volumes.csv", studies)] if agreement else []
+    files.append(write_evaluation_page(plan.output_dir / "report.html", rows, studies, pictures={}))
     log_evaluation(run, files, summary, prefix="best_", step=number)
     run.set_tags({"pooled_folds": f"{len(folds)} of {plan.num_folds}"})
     tell(f"\n{len(rows)} cases of {len(folds)} of {plan.num_folds} folds, each by a network that had not seen it:")

@@ -49,9 +49,10 @@ def test_bytes_are_written_under_the_suffix_that_fits(tmp_path: Path, content: b
     assert (path.name, path.read_bytes()) == (name, content)
 
 
-def test_bytes_must_be_bytes(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nifti must be the bytes of a NIfTI file, got str"):
-        scan_path({"nifti": "text"}, tmp_path)
+@pytest.mark.parametrize(("content", "got"), [("text", "str"), (b"", "none")])
+def test_bytes_must_be_bytes(tmp_path: Path, content: Any, got: str) -> None:
+    with pytest.raises(InputError, match=f"nifti must be the bytes of a NIfTI file, got {got}"):
+        scan_path({"nifti": content}, tmp_path)
 
 
 def test_array_lies_as_in_dicom(tmp_path: Path) -> None:

@@ -58,6 +58,13 @@ def test_study_with_a_missed_structure_is_flagged_and_first(page: Any) -> None:
     assert page.text.index("Right ventricle missed at ES: the expert drew it.") < page.text.index("c_ed")
 
 
+def test_page_without_a_flag_says_what_was_looked_for(
+    rows: list[dict[str, Any]], tmp_path: Path, read_page: Any
+) -> None:
+    page = read_page(write_evaluation_page(tmp_path / "e.html", rows[:1], []))
+    assert "Flagged is here a structure that the software missed" in page.text
+
+
 def test_agreement_is_of_the_studies(rows: list[dict[str, Any]]) -> None:
     pairs = {pairs.name: pairs.known() for pairs in study_agreement(pair_studies(rows))}
     assert pairs["LV EF"] == [("a", 50.0, 60.0), ("b", 50.0, 40.0)]

@@ -63,6 +63,14 @@ def test_uncompressed_file_that_is_cut_off_is_named(scan: Path) -> None:
         LoadVolume()(plain)
 
 
+def test_decoders_that_are_not_needed_are_not_missed(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    LoadVolume()
+    assert [record.message for record in caplog.records if "nvImageCodec" in record.message] == []
+    assert [str(warning.message) for warning in recwarn if "NvImgCodec" in str(warning.message)] == []
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.nii\.gz does not exist"):
         LoadVolume()(tmp_path / "gone.nii.gz")

@@ -56,3 +56,9 @@ def test_dictionary_form_equals_array_form(tmp_path: Path) -> None:
     repaired = RepairAffined("image")({"image": img, "case_id": "a"})
     assert torch.equal(repaired["image"].affine, RepairAffine()(img).affine)
     assert repaired["case_id"] == "a"
+
+
+def test_image_of_a_folder_named_like_a_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "study.nii").mkdir()
+    image = MetaTensor(torch.zeros(2, 2, 2), affine=torch.eye(4) * 2, meta={"filename_or_obj": str(tmp_path / "study.nii")})
+    assert RepairAffine()(image) is image
