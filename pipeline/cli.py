@@ -90,7 +90,7 @@ examples:
 _COMPARE_EXAMPLES = """\
 examples:
   python -m pipeline compare cardiac_sax_segmentation
-  python -m pipeline compare cardiac_sax_segmentation --paired training-20261124-131937-4d28 training-20261125-090000-77aa
+  python -m pipeline compare cardiac_sax_segmentation --paired baseline wide
   python -m pipeline compare sweep --runs 3fa2c1 9be011 --tracking_uri http://localhost:5000
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 MISSING = "-"
 TARGET = "_target_"
@@ -87,19 +88,26 @@ def name_components(params: Params) -> dict[str, str]:
         The same settings as ``transforms.RandFlipd._target_``, with ``transforms.order`` for the order of the list. A
         second component of one name is ``RandFlipd_2``.
     """
+    keys, orders = _new_keys(tuple((key, value if key.endswith(TARGET) else "") for key, value in params.items()))
+    return dict(zip(keys, params.values(), strict=True)) | dict(orders)
+
+
+@lru_cache(maxsize=64)
+def _new_keys(items: tuple[tuple[str, str], ...]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Names of the settings, and the order of each list; most runs of an experiment have the same."""
     names: dict[str, str] = {}
     seen: Counter[tuple[str, str]] = Counter()
     lists: dict[str, list[str]] = defaultdict(list)
-    for key in sorted(params, key=_by_number):
+    for key, target in sorted(items, key=lambda item: _by_number(item[0])):
         place, _, last = key.rpartition(".")
         parent, _, number = place.rpartition(".")
         if last == TARGET and number.isdecimal():
-            name = params[key].rpartition(".")[2]
+            name = target.rpartition(".")[2]
             seen[parent, name] += 1
             names[place] = name if seen[parent, name] == 1 else f"{name}_{seen[parent, name]}"
             lists[parent].append(names[place])
-    renamed = {_renamed(key, names): value for key, value in params.items()}
-    return renamed | {f"{_renamed(parent, names)}.{ORDER}": ", ".join(items) for parent, items in lists.items()}
+    orders = [(f"{_renamed(parent, names)}.{ORDER}", ", ".join(inside)) for parent, inside in lists.items()]
+    return [_renamed(key, names) for key, _ in items], orders
 
 
 def _by_number(key: str) -> list[tuple[int, str]]:

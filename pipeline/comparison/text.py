@@ -79,6 +79,14 @@ def signed(value: float, digits: int) -> str:
     return NOTHING if math.isnan(value) else f"{value:+.{digits}f}"
 
 
+def interval_text(item: Difference) -> str:
+    """Return both ends of the interval; ``-`` where there is none."""
+    if math.isnan(item.low):
+        return NOTHING
+    digits = digits_of(item.measure)
+    return f"[{signed(item.low, digits)}, {signed(item.high, digits)}]"
+
+
 def p_text(p: float) -> str:
     """Return a p-value as papers print it."""
     return NOTHING if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
@@ -154,7 +162,7 @@ def _pair_cells(item: Difference) -> tuple[str, ...]:
         number(item.mean_a, digits),
         number(item.mean_b, digits),
         signed(item.difference, digits),
-        f"[{signed(item.low, digits)}, {signed(item.high, digits)}]",
+        interval_text(item),
         p_text(item.p),
         p_text(item.p_adjusted),
         str(item.num_cases),

@@ -3,8 +3,8 @@
 What is drawn, and what that means:
 
 - Contour n was drawn on the image whose InstanceNumber is n. Its coordinates count from 1: the center of the first
-  pixel lies at (1, 1), as MATLAB counts. The data set does not say so; but counted from 0, contours would lie
-  half a pixel to a pixel to the right of and below the edges in the images of both of its patients here.
+  pixel lies at (1, 1), as MATLAB counts. The data set does not say so: counted from 0, the contours of the
+  two patients at hand lie about 0.8 pixels to the right of and below the edges in their images.
 - i-contours enclose the cavity of the left ventricle, papillary muscles included; o-contours its outer wall, on one
   phase only. What lies between the two is myocardium. Contours of papillary muscles (p-contours) are not used.
 - ED is the phase with the largest drawn cavity, ES that with the smallest.

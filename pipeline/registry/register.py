@@ -115,13 +115,15 @@ def _metadata(run: RunRecord) -> dict[str, Any]:
 
 
 def _create_version(client: MlflowClient, name: str, alias: str, run: RunRecord, model: Path) -> str:
-    tags = {"dataset_digest": run.digest, "run_name": run.name, "mean_dice": str(run.figures.get("mean_dice", ""))}
+    dice = run.figures.get("mean_dice")
+    tags = {"dataset_digest": run.digest, "run_name": run.name, "mean_dice": "" if dice is None else str(dice)}
+    told = f"Best weights of the training {run.name}." + ("" if dice is None else f" Mean Dice {dice:.4f}.")
     try:
         folder = _free_folder(client, run.id)
         client.log_artifacts(run.id, str(model), folder)
         _ensure_model(client, name)
         source = f"{client.get_run(run.id).info.artifact_uri}/{folder}"
-        version = str(client.create_model_version(name, source, run.id, tags=tags).version)
+        version = str(client.create_model_version(name, source, run.id, tags=tags, description=told).version)
         client.set_registered_model_alias(name, alias, version)
     except Exception as error:  # each store has its own: MLflow's, SQLAlchemy's, the driver's, the network's
         reason = str(error).strip().partition("\n")[0]

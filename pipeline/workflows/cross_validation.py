@@ -162,11 +162,7 @@ class _Plan:
             raise InputError(
                 f"{self.folder(fold)} belongs to another training: {'; '.join(differences)}. Figures of both together "
                 "would be those of neither. Give another --output_dir, or remove that folder."
-                + (
-                    " --any_code pools folds of different code."
-                    if any("code" in one for one in differences)
-                    else ""
-                )
+                + (" --any_code pools folds of different code." if any("code" in one for one in differences) else "")
             )
 
     def is_finished(self, fold: int) -> bool:

@@ -21,7 +21,7 @@ from pipeline.workflows.config import META_KEY, TARGET_KEY, current_files
 ENTRY_POINTS = frozenset({"imports", "run", "initialize", "finalize", "training", "evaluating"})
 TRAINING_SECTION = "train"
 RERUN_KEY = "_rerun_of_"
-"""Id that marks a recorded configuration: every reference to a plain value was replaced by it, so many ids seem unused."""
+"""Id that marks a recorded configuration: references to plain values were replaced by these, so many seem unused."""
 MISSPELT_RATIO = 0.85
 """Similarity (difflib) from which an id that nothing uses is taken for a misspelt one: ``max_epoch`` has 0.95."""
 # what `--tracking mlflow` of monai.bundle adds

@@ -37,9 +37,7 @@ def test_unknown_experiment_ends_with_status_2(store: str, new_run, capsys: pyte
 
 
 def test_comparison_loads_no_torch_and_no_plotting_library() -> None:
-    code = (
-        "import sys, pipeline.comparison; print(sorted({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
-    )
+    code = "import sys, pipeline.comparison; print(sorted({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
     assert done.stdout.strip() == "[]"

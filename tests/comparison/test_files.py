@@ -128,3 +128,10 @@ def test_files_of_an_earlier_comparison_are_replaced(comparison: Comparison, tmp
     write_comparison(replace(comparison, pairs=(), curves={}), tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["comparison.html", "runs.csv", "settings.csv"]
+
+
+def test_interval_of_one_patient_is_left_out(store: str, new_run) -> None:
+    for name in ("one", "two"):
+        new_run(name, 0.9, {"a_ed": (0.9, 0.8, 0.9)})
+    lines = format_comparison(compare_experiment("hearts", store)).splitlines()
+    assert next(line.split()[4] for line in lines if line.startswith("mean_dice")) == "-"

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.data import load_datalist
 from pipeline.data.case_check import check_case
 from pipeline.data.check import check_directory
+from pipeline.data.contours import read_contour
 from pipeline.data.datalist import detect_format
 from pipeline.data.digest import dataset_digest
 from pipeline.data.phantom import CineStudy, write_cine_dicom
 from pipeline.data.problem import Item
-from pipeline.data.sunnybrook import default_label_dir, sunnybrook_datalist, whole_cases
+from pipeline.data.sunnybrook import FIRST_PIXEL, default_label_dir, sunnybrook_datalist, whole_cases
 from pipeline.errors import InputError
 from pipeline.geometry import voxel_volume_ml
 from pipeline.labels import Structure
@@ -286,3 +289,17 @@ def test_real_cavity_is_bright_and_its_wall_dark(real_items: list[Item]) -> None
     label = label_of(item)
     cavity, wall = (np.median(image[label == structure]) for structure in (Structure.LV, Structure.MYO))
     assert cavity > 1.5 * wall
+
+
+@pytest.mark.realdata
+def test_real_contours_lie_on_edges_counted_from_one(real_data_dir: Path) -> None:
+    folder = real_data_dir / "sunnybrook"
+    edges = {origin: 0.0 for origin in (0.0, FIRST_PIXEL, 2.0)}
+    for patient, original in (("SCD0000101", "SC-HF-I-1"), ("SCD0000301", "SC-HF-I-4")):
+        for path in (folder / "contourfiles" / original).rglob("*.txt"):
+            number = int(path.name.split("-")[2])
+            image = pydicom.dcmread(folder / "dicoms" / patient / f"{number}.dcm").pixel_array.T.astype(float)
+            steepness = np.hypot(*np.gradient(ndimage.gaussian_filter(image, 0.7)))
+            for origin in edges:
+                edges[origin] += ndimage.map_coordinates(steepness, (read_contour(path) - origin).T, order=1).mean()
+    assert max(edges, key=edges.__getitem__) == FIRST_PIXEL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ HERE = Path(__file__).resolve().parent
 
 def test_eight_at_once_lose_nothing(running: Any, client: MlflowClient, experiment: str, tmp_path: Path) -> None:
     words = [sys.executable, str(HERE / "record_run.py"), running.uri, experiment, str(tmp_path)]
-    started = [subprocess.Popen([*words, str(number)]) for number in range(NUM_PROCESSES)]
+    env = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    started = [subprocess.Popen([*words, str(number)], env=env) for number in range(NUM_PROCESSES)]
     assert [process.wait(300) for process in started] == [0] * NUM_PROCESSES
     runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     assert sorted(run.data.params["number"] for run in runs) == [str(number) for number in range(NUM_PROCESSES)]

@@ -18,8 +18,8 @@ ONE = ["-m", "monai.bundle", "run"]
 TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *ONE]
 SAME_WEIGHTS_TOLERANCE = 1e-9
 """Of every figure: the cases are the same, only who measures them differs."""
-TRAINING_TOLERANCE = 0.1
-"""Of the mean Dice: the loss and the batch statistics of two halves of a batch are not those of the whole."""
+TRAINING_TOLERANCE = 0.05
+"""Of the mean Dice, 0.764 and 0.750 here: loss and batch statistics of two halves of a batch are not the whole's."""
 
 Start = Callable[..., Any]
 
@@ -31,7 +31,7 @@ def figures(folder: Path) -> pd.DataFrame:
 def test_two_processes_find_what_one_finds(start: Start, client: MlflowClient, experiment: str, tmp_path: Path) -> None:
     names = ("one", "two", "one_evaluated", "two_evaluated")
     one, two, one_evaluated, two_evaluated = (tmp_path / name for name in names)
-    epochs = {"max_epochs": 3, "num_folds": 2}
+    epochs = {"max_epochs": 30, "val_interval": 30}
     jobs = [start([*ONE, "training"], batch_size=4, output_dir=one, **epochs)]
     jobs += [start([*TWO, "training"], overlays=("multi_gpu_train",), batch_size=2, output_dir=two, **epochs)]
     assert [job.end() for job in jobs] == [0, 0], jobs[1].text()
@@ -40,7 +40,7 @@ def test_two_processes_find_what_one_finds(start: Start, client: MlflowClient, e
     runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     assert len(runs) == 2
 
-    weights = {"ckpt_path": one / "models" / "model.pt", "num_folds": 2}
+    weights = {"ckpt_path": one / "models" / "model.pt"}
     jobs = [start([*ONE, "evaluating"], overlays=("evaluate",), output_dir=one_evaluated, **weights)]
     overlays = ("multi_gpu_train", "evaluate")
     jobs += [start([*TWO, "evaluating"], overlays=overlays, output_dir=two_evaluated, **weights)]

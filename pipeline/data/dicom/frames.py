@@ -12,6 +12,9 @@ from pipeline.data.dicom.values import number, numbers, seconds_of_day, text, te
 VELOCITY_TYPES = {"P", "PHASE", "PHASE MAP", "VELOCITY", "VELOCITY MAP", "PHASE_MAP", "VELOCITY_MAP"}
 """Values of Image Type that vendors give to the phase images of flow measurements, beside the standard's."""
 
+MAX_FRAMES = 10_000
+"""No multi-frame cine holds more; what claims more is damaged, and nothing is allocated for it."""
+
 _HEADER_TAGS = [
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "StudyInstanceUID", "SeriesInstanceUID",
     "SeriesNumber", "SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName", "AcquisitionNumber",
@@ -92,9 +95,10 @@ def make_frames(dataset: Dataset, header: Header) -> tuple[Frame, ...]:
             for index, group in enumerate(groups, start=1)
         )
     count = whole(dataset, "NumberOfFrames", 1)
-    if count <= 1:
-        return (_make_frame(_FunctionalGroups(dataset, Dataset(), Dataset()), header, None),)
     fields = _FunctionalGroups(dataset, Dataset(), Dataset())
+    # a damaged object may claim any number of images
+    if count <= 1 or header.damage:
+        return (_make_frame(fields, header, None),)
     return tuple(_make_frame(fields, header, index) for index in range(1, count + 1))
 
 

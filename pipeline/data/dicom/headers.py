@@ -20,7 +20,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from tqdm import tqdm
 
 from pipeline.data.dicom.frame import Frame
-from pipeline.data.dicom.frames import TAGS, make_frames, make_header
+from pipeline.data.dicom.frames import MAX_FRAMES, TAGS, make_frames, make_header
 from pipeline.data.dicom.values import text, value, whole
 
 MANY_FILES = 1000
@@ -149,6 +149,9 @@ def _missing_pixels(dataset: FileDataset, file: BinaryIO, size: int) -> str:
     syntax = UID(text(meta, "TransferSyntaxUID")) if meta is not None else UID("")
     if syntax == DeflatedExplicitVRLittleEndian or not whole(dataset, "Rows", 0):
         return ""
+    frames = whole(dataset, "NumberOfFrames", 1)
+    if frames > MAX_FRAMES:
+        return f"it claims to hold {frames} images"
     left = size - file.tell()
     if left <= 0:
         return "it has no pixel data: it is cut off, or they were taken out"

@@ -32,6 +32,7 @@ _DECODING_ERRORS = (
     KeyError,
     OSError,
     EOFError,
+    MemoryError,
 )
 
 Places = list[tuple[int, int, Frame]]
@@ -114,6 +115,10 @@ def _rescaled(images: NDArray[Any], frame: Frame) -> NDArray[Any]:
     index = (frame.number or 1) - 1
     if index >= len(images):
         raise InputError(f"{frame.path} must hold {plural(index + 1, 'image')} or more, got {len(images)}.")
+    if frame.slope == 0.0:
+        raise InputError(
+            f"RescaleSlope must not be 0, which makes all pixels alike: {frame.path}. Export the study again."
+        )
     image = images[index]
     if frame.slope == 1.0 and frame.intercept == 0.0:
         return image

@@ -10,6 +10,8 @@ spacing, position or orientation       taken from an image of the same slice and
 missing in an image                    is left out; refused where no image of the series states it
 spacing beyond ``PIXEL_SPACING_MM``    refused
 orientation that is none               refused
+rescale slope of 0                     refused
+more images claimed than can be        left out
 slice of another size or direction     left out
 slice far off the others               left out; refused where less than half of the slices remain
 slice acquired more than once          the most complete acquisition counts, among equals the last

@@ -146,7 +146,7 @@ def _drop_strays(slices: Sequence[Sequence[Frame]], where: str) -> tuple[Slices,
         return kept, []
     require_half(len(kept), len(slices), "slices that lie close together", f"{where}, {slices[0][0].path}")
     far = float(distances[cuts - 1].max())
-    return kept, [Repair(f"{plural(strays, 'slice')} {far:.1f} mm from the rest of the stack", "left out")]
+    return kept, [Repair(f"{plural(strays, 'slice')} {far:.4g} mm from the rest of the stack", "left out")]
 
 
 def _single_acquisitions(slices: Slices) -> tuple[Slices, list[Repair]]:

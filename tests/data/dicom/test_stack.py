@@ -110,7 +110,7 @@ def test_slice_far_from_the_others_is_left_out(make_frame: Make) -> None:
     frames = [make_frame(z, t) for z in (0, 1, 2, 9) for t in range(6)]
     stack = build(frames)
     assert stack.shape[2] == 3
-    assert "1 slice 56.0 mm from the rest of the stack: left out" in told(stack)
+    assert "1 slice 56 mm from the rest of the stack: left out" in told(stack)
 
 
 def test_missing_slice_leaves_the_others_at_their_places(make_frame: Make) -> None:
