@@ -99,6 +99,7 @@ class Outbox:
             Whether nothing is left.
         """
         if not at_once and time.monotonic() < self._next_try_s:
+            self._update_spool(empty=False)
             return False
         failures = self._send_figures()
         for errand in list(self._errands):
@@ -145,10 +146,10 @@ class Outbox:
         else:
             self._next_try_s = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
-        self._update_spool(empty)
+        self._update_spool(empty=empty)
         return empty
 
-    def _update_spool(self, empty: bool) -> None:
+    def _update_spool(self, *, empty: bool) -> None:
         """After ``kill -9`` only the file is left."""
         if self._spool is None:
             return

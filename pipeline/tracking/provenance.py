@@ -27,7 +27,8 @@ def describe_environment() -> dict[str, Any]:
 
     Returns:
         ``command`` (as it was typed, without passwords), ``working_directory``, ``git`` (see ``git_state``),
-        ``code_digest``, ``packages`` (name: version), ``python``, ``platform``, ``device``, ``num_cpus``.
+        ``code_digest``, ``packages`` (name: version), ``python``, ``platform``, ``device``, ``num_cpus``, and
+        ``num_threads`` of torch, on which the rounding of its sums depends.
     """
     return {
         "command": hide_credentials(shlex.join(sys.orig_argv)),
@@ -39,6 +40,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "device": _device(),
         "num_cpus": os.cpu_count(),
+        "num_threads": torch.get_num_threads(),
     }
 
 

@@ -64,6 +64,7 @@ def run_training(
         with tracker.start("training", params=params, run_id=checkpoint.run_id) as run, lost_process_explained():
             checkpoint.run_id = run.id or None
             record = _record_start(run, config, split, folder)
+            run.set_tags({"num_parameters": sum(weight.numel() for weight in evaluator.network.parameters())})
             _train(trainer, evaluator, early_stop, ValidationHistory(folder / HISTORY_FILE))
             run.log_artifact(checkpoint.best_path, "models")
             load_weights(evaluator.network, checkpoint.best_path)

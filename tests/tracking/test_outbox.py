@@ -163,6 +163,16 @@ def test_what_fails_lies_in_the_spool_until_it_is_sent(server: Server, tmp_path:
     assert not (tmp_path / "unsent.json").exists()
 
 
+def test_what_comes_while_the_server_is_left_alone_lies_in_the_spool_too(server: Server, tmp_path: Path) -> None:
+    outbox = Outbox(server, "run", tmp_path / "unsent.json")  # type: ignore[arg-type]
+    server.away = True
+    for step in (1, 2):
+        outbox.add_metrics({"loss": 1.0}, step)
+        outbox.flush()
+    content = json.loads((tmp_path / "unsent.json").read_text(encoding="utf-8"))
+    assert [item["step"] for item in content["metrics"]] == [1, 2]
+
+
 def test_spool_that_cannot_be_written_is_no_trouble(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     outbox = Outbox(server, "run", tmp_path / "file" / "unsent.json")  # type: ignore[arg-type]
