@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
 from pipeline.tracking.keys import hide_credentials
-from pipeline.tracking.store import _prepare_mlflow, _refusal, open_store, resolve_tracking_uri, sqlite_file
+from pipeline.tracking.store import _refusal, open_store, prepare_client, resolve_tracking_uri, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +39,7 @@ def open_to_read(tracking_uri: str = "") -> tuple[MlflowClient, str]:
     if file is None:
         return open_store(uri), uri
     _check_tables(file)
-    _prepare_mlflow()
+    prepare_client()
     try:
         from mlflow import MlflowClient
 

@@ -120,7 +120,7 @@ def open_store(uri: str) -> MlflowClient:
         InputError: the server does not answer, the file is locked, damaged, of another MLflow, or not writable.
     """
     _probe(uri)
-    _prepare_mlflow()
+    prepare_client()
     with _one_migration_at_a_time(uri):
         try:
             from mlflow import MlflowClient
@@ -212,7 +212,8 @@ def _mlflow_command() -> list[str]:
     return [str(Path(sys.executable).relative_to(Path.cwd())) if inside else sys.executable, "-m", "mlflow"]
 
 
-def _prepare_mlflow() -> None:
+def prepare_client() -> None:
+    """Import MLflow with the settings of this project: no telemetry, no progress bars, quiet loggers."""
     for name, value in _MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     # MLflow sets its loggers up when it is imported
