@@ -98,7 +98,16 @@ class CohortError(InputError):
 
 _CURVES = ("lv_ml", "rv_ml", "myo_ml", "phase_times_ms")
 _NUMBERS = [item.name for item in fields(CardiacFunction) if item.name not in _CURVES]
-_STUDY_COLUMNS = ["case_id", "status", "num_flags", "flags", "lowest_expected_mean_dice", *_NUMBERS, "repairs", "reason"]
+_STUDY_COLUMNS = [
+    "case_id",
+    "status",
+    "num_flags",
+    "flags",
+    "lowest_expected_mean_dice",
+    *_NUMBERS,
+    "repairs",
+    "reason",
+]
 
 
 def _study_row(scan: ScanResult) -> dict[str, Any]:

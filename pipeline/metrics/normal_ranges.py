@@ -39,9 +39,9 @@ class NormalRange:
         return self.lower <= value <= self.upper
 
 
-# The ranges that the publication's abstract gives. Men's LVEF was checked against the abstract itself, the others against
-# public reproductions of it: have them read once more in the paper. Its indexed RV volumes, and ranges of stroke volumes
-# and of volumes that are not indexed, could not be checked and are left out.
+# The ranges that the publication's abstract gives. Men's LVEF was checked against the abstract itself, the others
+# against public reproductions of it: have them read once more in the paper. Its indexed RV volumes, and ranges of
+# stroke volumes and of volumes that are not indexed, could not be checked and are left out.
 _LIMITS: dict[str, dict[Sex, tuple[float, float]]] = {
     "lv_ef_percent": {"female": (54.0, 75.0), "male": (52.0, 73.0)},
     "lv_edv_index_ml_m2": {"female": (56.0, 96.0), "male": (60.0, 109.0)},

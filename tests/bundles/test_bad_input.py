@@ -19,9 +19,8 @@ import pytest
 import torch
 from mlflow.entities import Run
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, input_error_within
 from pipeline.networks import ASPPNet
-from pipeline.errors import input_error_within
 
 pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file")
 

@@ -102,7 +102,7 @@ def exists(id_: str, config: dict[str, Any]) -> bool:
 
 
 def explained(key: str, base: dict[str, Any], overlay: Path) -> bool:
-    """Tell whether an id is the bundle's, one more argument of a component of it, or a new one that the overlay uses."""
+    """Tell whether an id is the bundle's, one more argument of its component, or a new one that the overlay uses."""
     parent = key.removeprefix("+").rpartition("#")[0]
     used = f"@{key}" in overlay.read_text(encoding="utf-8")
     return exists(key, base) or bool(parent and exists(parent, base)) or used

@@ -35,7 +35,9 @@ def test_same_order_passes() -> None:
 
 
 def test_swapped_ventricles_are_refused() -> None:
-    with pytest.raises(InputError, match=r"see LV where the labels say RV, RV where the labels say LV\. Give the data's"):
+    with pytest.raises(
+        InputError, match=r"see LV where the labels say RV, RV where the labels say LV\. Give the data's"
+    ):
         check({0: 0, 1: 3, 2: 2, 3: 1})
 
 

@@ -172,7 +172,8 @@ def test_agreement_is_in_the_summary(paired_report: EvaluationReport) -> None:
 
 
 def test_file_of_studies_is_an_artifact(paired_report: EvaluationReport) -> None:
-    assert [path.name for path in paired_report.artifacts] == ["metrics.csv", "volumes.csv", "summary.json", "report.html"]
+    names = [path.name for path in paired_report.artifacts]
+    assert names == ["metrics.csv", "volumes.csv", "summary.json", "report.html"]
 
 
 def test_studies_of_an_earlier_evaluation_are_removed(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_dictionary_form_equals_array_form(tmp_path: Path) -> None:
 
 
 def test_image_of_a_folder_named_like_a_file_stays(tmp_path: Path) -> None:
-    (tmp_path / "study.nii").mkdir()
-    image = MetaTensor(torch.zeros(2, 2, 2), affine=torch.eye(4) * 2, meta={"filename_or_obj": str(tmp_path / "study.nii")})
+    folder = tmp_path / "study.nii"
+    folder.mkdir()
+    image = MetaTensor(torch.zeros(2, 2, 2), affine=torch.eye(4) * 2, meta={"filename_or_obj": str(folder)})
     assert RepairAffine()(image) is image
