@@ -84,6 +84,7 @@ The same command again goes on with the sweep, and with the trial that was under
 _SUMMARY_EXAMPLES = """\
 examples:
   python -m pipeline summary runs/demo
+  python -m pipeline summary runs/segmented
   python -m pipeline summary runs/acdc --tracking_uri http://localhost:5000
 """
 
@@ -206,9 +207,12 @@ def _add_phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_summary(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add_command(
-        commands, "summary", "show the results of an evaluation and where its files are", _SUMMARY_EXAMPLES
+        commands,
+        "summary",
+        "show the results of an evaluation or an inference and where its files are",
+        _SUMMARY_EXAMPLES,
     )
-    parser.add_argument("output_dir", type=Path, help="the output_dir of the evaluation")
+    parser.add_argument("output_dir", type=Path, help="the output_dir of the evaluation or the inference")
     parser.add_argument("--tracking_uri", default="", help="where MLflow keeps the runs, as in the training")
     parser.set_defaults(run=_summary)
 
@@ -428,11 +432,14 @@ def _interrupted() -> int:
 
 
 def _summary(options: argparse.Namespace) -> int:
-    summary = _read_summary(options.output_dir / "summary.json")
+    studies = options.output_dir / "studies.csv"
+    inferred = studies.is_file() and not (options.output_dir / "summary.json").is_file()
+    summary = {} if inferred else _read_summary(options.output_dir / "summary.json")
     from pipeline.reporting import format_summary
+    from pipeline.reporting.studies_table import format_studies
     from pipeline.tracking import ui_command
 
-    print(format_summary(summary))
+    print(format_studies(studies) if inferred else format_summary(summary))
     print(f"\nFiles:\n{_format_files(options.output_dir)}")
     print(f"\nThe runs in MLflow:\n  {ui_command(options.tracking_uri)}")
     return 0
@@ -441,8 +448,9 @@ def _summary(options: argparse.Namespace) -> int:
 def _read_summary(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(
-            f"output_dir must be that of an evaluation, got '{path.parent}': it has no {path.name}. Run `python -m "
-            "monai.bundle run evaluating` with this --output_dir first, as README.md shows."
+            f"output_dir must be that of an evaluation or an inference, got '{path.parent}': it has no {path.name} and "
+            "no studies.csv. Run `python -m monai.bundle run evaluating` with this --output_dir first, as README.md "
+            "shows."
         )
     try:
         summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

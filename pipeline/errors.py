@@ -8,7 +8,12 @@ class InputError(ValueError):
 
     The message names what came, the rule it breaks, the file, and the way out. It is written for the person who started
     the command: workflows show it alone, without the stack of the libraries in between.
+
+    Attributes:
+        recorded: what a tracking store is told instead, where the message names files that may be named after patients.
     """
+
+    recorded: str = ""
 
 
 def exception_chain(error: BaseException | None) -> list[BaseException]:

@@ -155,6 +155,14 @@ def test_summary_finds_the_masks_of_an_inference(output_dir: Path, capsys: pytes
     assert f"  masks             {output_dir / 'segmented' / 'b.nii.gz'}\n" in capsys.readouterr().out
 
 
+def test_summary_of_an_inference_lists_its_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    CohortResult(tmp_path, (ScanResult("b", "b.nii.gz", reason="unreadable"),)).write()
+    assert main(["summary", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "study  LV EDV mL" in shown and "failed: unreadable" in shown
+    assert f"numbers a study   {tmp_path / 'studies.csv'}" in shown
+
+
 def test_summary_tells_how_to_see_the_runs(output_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["summary", str(output_dir), "--tracking_uri", "sqlite:///runs.db"])
     assert f"ui --backend-store-uri sqlite:///{Path('runs.db').absolute().as_posix()}" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,16 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
         partial.write_text("ha", encoding="utf-8")
         raise OSError("disk full")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_longest_name_still_has_a_partial_file(tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * 120 + ".nii.gz")  # 247 bytes
+    with atomic_path(path) as partial:
+        partial.touch()
+        assert partial.name.endswith(".nii.gz")
+    assert path.is_file()
+
+
+def test_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space.*b\.txt"), atomic_path(tmp_path / "b.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -106,10 +106,15 @@ def stratified_folds(groups: Mapping[str, str], num_folds: int, seed: int = 0) -
         differ by at most one between folds.
 
     Raises:
-        InputError: ``num_folds`` is below 2 or above the number of patients.
+        InputError: ``num_folds`` is below 2 or above the number of patients, or there are fewer than 2 patients.
     """
     if num_folds < 2:
         raise InputError(f"num_folds must be at least 2, got {num_folds}.")
+    if len(groups) < 2:
+        raise InputError(
+            f"{len(groups)} patient(s) cannot be split: at least one is trained on and another validated on. Add "
+            "patients."
+        )
     if num_folds > len(groups):
         raise InputError(
             f"{len(groups)} patient(s) are too few for {num_folds} folds: each fold needs one. Lower num_folds to at "

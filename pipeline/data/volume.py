@@ -10,30 +10,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from pipeline.data.layout import image_suffix
+from pipeline.data.layout import NIFTI_SUFFIXES, image_suffix
+from pipeline.data.nifti import RESTORE, VolumeError, read_nifti
 from pipeline.errors import InputError
-from pipeline.geometry import nifti_affine, spacing_mm
-
-_RESTORE = "Copy or export the file again."
-
-
-class VolumeError(InputError):
-    """A file that is no usable image.
-
-    Attributes:
-        message: what came and which rule it breaks.
-        way_out: what to do about it.
-    """
-
-    def __init__(self, message: str, way_out: str) -> None:
-        """Keep both parts, so that a report can set them apart."""
-        super().__init__(f"{message}. {way_out}")
-        self.message = message
-        self.way_out = way_out
+from pipeline.geometry import nifti_affine
 
 
 @dataclass(frozen=True)
@@ -69,15 +52,15 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
     if not path.is_file():
         raise VolumeError("the file does not exist", "Restore it, or take the case out.")
     if path.stat().st_size == 0:
-        raise VolumeError("the file is empty (0 bytes)", _RESTORE)
+        raise VolumeError("the file is empty (0 bytes)", RESTORE)
     try:
         return _read_png(path) if image_suffix(path) == ".png" else _read_nifti(path, frame)
     except EOFError as error:
-        raise VolumeError("the file is truncated: it ends before its image does", _RESTORE) from error
+        raise VolumeError("the file is truncated: it ends before its image does", RESTORE) from error
     except (OSError, zlib.error, ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
         if isinstance(error, VolumeError):
             raise
-        raise VolumeError(f"the file cannot be read: {_first_line(error)}", _RESTORE) from error
+        raise VolumeError(f"the file cannot be read: {_first_line(error)}", RESTORE) from error
 
 
 def _read_dicom(folder: Path, frame: int | None) -> Volume:
@@ -88,10 +71,8 @@ def _read_dicom(folder: Path, frame: int | None) -> Volume:
         stack = read_cine(folder)
         _check_dimensions(stack.shape, frame)
         return Volume(load_pixels(stack)[..., frame], stack.affine)
-    except VolumeError:
-        raise
     except InputError as error:
-        raise VolumeError(f"the cine cannot be read: {error}", _RESTORE) from error
+        raise VolumeError(f"the cine cannot be read: {error}", RESTORE) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -110,22 +91,20 @@ def _read_png(path: Path) -> Volume:
 
 
 def _read_nifti(path: Path, frame: int | None) -> Volume:
-    # No memory map: on Windows it would keep the file open as long as the array lives.
-    image = nib.load(path, mmap=False)
-    if not isinstance(image, nib.Nifti1Pair):
-        raise VolumeError(f"the file is {type(image).__name__}, not NIfTI", "Convert it to NIfTI.")
+    if image_suffix(path) not in NIFTI_SUFFIXES:
+        raise VolumeError(f"the file is {type(nib.load(path)).__name__}, not NIfTI", "Convert it to NIfTI.")
+    image = read_nifti(path)
+    if frame is None and image.shape[3:] == (1,):
+        frame = 0  # the only phase needs no name, see transforms.SelectFrame
     _check_dimensions(image.shape, frame)
-    if image.get_data_dtype().kind not in "biuf":
-        raise VolumeError(f"the voxels are {image.get_data_dtype()}, not numbers", "Save it as a scalar image.")
-    affine = _usable_affine(image, path)
     array = image.dataobj[..., frame] if frame is not None else image.dataobj
-    return Volume(np.asanyarray(array), affine)
+    return Volume(np.asanyarray(array), nifti_affine(image))
 
 
 def _check_dimensions(shape: tuple[int, ...], frame: int | None) -> None:
     text = "x".join(str(size) for size in shape)
     if 0 in shape or not shape:
-        raise VolumeError(f"the image has no voxels (shape {text})", _RESTORE)
+        raise VolumeError(f"the image has no voxels (shape {text})", RESTORE)
     if frame is None and len(shape) not in (2, 3):
         way_out = "Save one phase as a 3D file, or name the phase by 'frame'."
         raise VolumeError(f"the file is {len(shape)}D ({text}) where 3D is needed", way_out)
@@ -134,17 +113,3 @@ def _check_dimensions(shape: tuple[int, ...], frame: int | None) -> None:
     if frame is not None and not 0 <= frame < shape[3]:
         way_out = "Correct the phase; phases count from 0."
         raise VolumeError(f"phase {frame} is outside the file's {shape[3]} phases ({text})", way_out)
-
-
-def _usable_affine(image: nib.Nifti1Pair, path: Path) -> NDArray[np.float64]:
-    # nibabel sets a zero or negative pixdim right in memory; what the file says has to be read apart.
-    with ImageOpener(str(path)) as file:
-        stored = type(image.header).from_fileobj(file, check=False)
-    pixdim = np.asarray(stored["pixdim"][1 : 1 + min(len(image.shape), 3)], dtype=np.float64)
-    if not (pixdim > 0).all():
-        numbers = ", ".join(f"{value:g}" for value in pixdim)
-        raise VolumeError(f"the header's spacing must be above 0 mm, got {numbers}", "Export it with its spacing.")
-    affine = nifti_affine(image)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < np.prod(spacing_mm(affine)) * 1e-6:
-        raise VolumeError("the header's affine is singular or not finite", "Export it with its position.")
-    return affine

@@ -16,7 +16,7 @@ from ignite.engine import Events
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from torch import nn
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, exception_chain
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +40,23 @@ STATE_KEYS = {"epoch", "epoch_length", "max_epochs", "best_metric", "best_metric
 
 
 def save_atomically(content: Any, path: Path) -> None:
-    """Save with ``torch.save`` beside ``path``, flush to the disk, then rename: ``path`` is never half-written."""
+    """Save with ``torch.save`` beside ``path``, flush to the disk, then rename: ``path`` is never half-written.
+
+    Where that fails, as on a full disk, what was written is removed, and the error of the system names ``path``.
+    """
     beside = path.with_name(f".{path.name}.part")
-    with open(beside, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        for link in exception_chain(error):
+            if isinstance(link, OSError) and link.errno is not None and link.filename is None:
+                link.filename = str(path)
+        raise
 
 
 class TrainingCheckpoint:
@@ -123,10 +133,7 @@ class TrainingCheckpoint:
             InputError: there is no checkpoint, it cannot be read, it is no state of a training, or it belongs to one of
                 other settings.
         """
-        state = load_checkpoint(self.last_path)
-        missing = sorted(STATE_KEYS - state.keys())
-        if missing:
-            raise InputError(f"{self.last_path} is no state of a training: it lacks {missing}. Start anew.")
+        state = load_state(self.last_path)
         for key, now in (("max_epochs", engine.state.max_epochs), ("epoch_length", engine.state.epoch_length)):
             if state[key] != now:
                 raise InputError(
@@ -167,6 +174,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         InputError: the file is missing, or is no whole checkpoint.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a checkpoint. Name the file in it, such as {path / BEST}.")
     if not path.is_file():
         raise InputError(f"there is no checkpoint {path}. Train first, or name one that exists.")
     try:
@@ -181,18 +190,32 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def load_state(path: Path) -> dict[str, Any]:
+    """Read the state of a training, ``last.pt``.
+
+    Raises:
+        InputError: the file cannot be read, or is no state of a training.
+    """
+    state = load_checkpoint(path)
+    missing = sorted(STATE_KEYS - state.keys())
+    if missing:
+        raise InputError(f"{path} is no state of a training: it lacks {missing}. Start anew.")
+    return state
+
+
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     """Load a plain ``state_dict`` into ``network`` and return it.
 
     Raises:
-        InputError: the file cannot be read, it is the state of a training, or its weights are another network's; names
-            network and keys.
+        InputError: the file cannot be read, it is the state of a training, its weights are another network's (names
+            network and keys), or one of them is NaN or infinite.
     """
     weights = load_checkpoint(path)
     if weights.keys() >= STATE_KEYS:
         raise InputError(f"{path} is the state of a training, not the weights of a network. Use the {BEST} beside it.")
     inner = _unwrapped(network)
     _require_same_keys(inner, weights, Path(path))
+    _require_finite(weights, Path(path))
     inner.load_state_dict(weights)
     return network
 
@@ -222,6 +245,7 @@ def load_pretrained(network: nn.Module, path: str | Path, may_differ: str) -> bo
         merged = {key: value for key, value in weights.items() if key not in part}
         merged |= {key: own[key] for key in part if key in own}
     _require_same_keys(network, merged, Path(path))
+    _require_finite(merged, Path(path))
     network.load_state_dict(merged)
     return differs
 
@@ -254,3 +278,13 @@ def _require_same_keys(network: nn.Module, weights: Mapping[str, Any], path: Pat
         f"{path} holds the weights of another network than {type(network).__name__}: {len(differing)} of "
         f"{len(keys)} entries differ ({examples}). Use the configuration it was trained with, or other weights."
     )
+
+
+def _require_finite(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    for key, value in weights.items():
+        bad = int((~torch.isfinite(value)).sum())
+        if bad:
+            raise InputError(
+                f"{path} holds weights that are NaN or infinite, first in '{key}': {bad} of {value.numel()} values. "
+                "Nothing can be predicted with them. Use other weights, or train again."
+            )

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from pipeline.inference.reading import ReadScan, ScanReader, attempt
-from pipeline.inference.results import CohortError, CohortResult, ScanResult
+from pipeline.inference.results import CohortError, CohortResult, ScanResult, write_case_names
 from pipeline.inference.source import ScanSource, open_source
 from pipeline.inference.study import StudyOptions, StudyResult, StudyWriter, extreme_phases, volumes_ml
 from pipeline.inference.targets import MaskTargets
@@ -60,12 +60,14 @@ def segment_cohort(
 
     Raises:
         CohortError: some scans failed; its ``result`` has them all.
-        InputError: ``output_dir`` cannot be written, or masks would replace scans or each other.
+        InputError: ``output_dir`` cannot be written, also where the disk is full in the end, or masks would replace
+            scans or each other.
         TypeError: the evaluator reads something else than a data loader.
     """
     loader = _loader(evaluator)
     datalist = cast(Dataset, loader.dataset).data
     targets = MaskTargets(output_dir, datalist)
+    write_case_names(targets.output_dir, datalist)
     write_study = StudyWriter(output_dir, options or StudyOptions(), publish)
     draw_overlay = _overlay_drawer() if overlays else None
     with tqdm(total=len(datalist), desc="segment", unit="scan", disable=not progress) as bar:
@@ -74,7 +76,8 @@ def segment_cohort(
             with _scan_by_scan(evaluator, loader, segmenter.step):
                 evaluator.run()
         finally:
-            result = CohortResult(Path(output_dir), tuple(segmenter.results))
+            left_out = tuple(getattr(datalist, "left_out", ()))
+            result = CohortResult(Path(output_dir), tuple(segmenter.results), left_out)
             if result.scans:
                 result.write()
     if result.failed:
@@ -174,16 +177,20 @@ class _Segmenter:
         one = mask.shape[-1] == 1
         for phase in phases:
             name = case_id if one else f"{case_id}_phase{phase:02d}"
-            title = case_id if one else f"{case_id}, phase {phase}"
+            # names of files need not be UTF-8
+            shown = case_id.encode(errors="backslashreplace").decode()
+            title = shown if one else f"{shown}, phase {phase + 1} of {mask.shape[-1]}"
             path = self.targets.output_dir / "overlays" / f"{name}.png"
             draw(path, source.affine, voxels[..., phase], mask[..., phase], title)
 
     def _keep(self, item: Mapping[str, Any], seconds: float, reason: str, done: tuple[str, StudyResult] | None) -> None:
         output, study = done or ("", None)
         volumes = volumes_ml(study.function) if study else []
-        result = ScanResult(
-            str(item["case_id"]), scan_name(item["image"]), output, reason, round(seconds, 3), volumes, study
-        )
+        case_id, scan = str(item["case_id"]), scan_name(item["image"])
+        if "name" in item:
+            # which scan it is stands in case_names.csv alone
+            reason, scan = reason.replace(scan, case_id), case_id
+        result = ScanResult(case_id, scan, output, reason, round(seconds, 3), volumes, study)
         self.results.append(result)
         self.bar.set_postfix(failed=sum(bool(result.reason) for result in self.results), refresh=False)
         self.bar.update()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from gzip import BadGzipFile
 from typing import Any, TypeVar
@@ -49,15 +50,24 @@ def explain(error: BaseException) -> str:
 
     Returns:
         The message; of other errors than InputError with the name of its class, and with a way out where the file is
-        damaged.
+        damaged or the disk is full.
     """
     readable = input_error_within(error)
     if readable is not None:
         return str(readable)
-    first = exception_chain(error)[-1]
+    chain = exception_chain(error)
+    full = [link for link in chain if isinstance(link, OSError) and link.errno == errno.ENOSPC]
+    if full:
+        return _no_space(full)
+    first = chain[-1]
     cause = f"{type(first).__name__}: {first}"
     damaged = isinstance(first, DAMAGED_FILE_ERRORS)
     return f"the file is damaged or incomplete ({cause}). Copy or export it again." if damaged else cause
+
+
+def _no_space(errors: Sequence[OSError]) -> str:
+    where = next((f" of {error.filename}" for error in errors if error.filename), "")
+    return f"no space left on the device{where}: free some, or choose another --output_dir."
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
+from pipeline.inference.reading import explain
 from pipeline.inference.study import StudyResult
 from pipeline.labels import FOREGROUND
 from pipeline.metrics.function import CardiacFunction
+from pipeline.reporting.numbers_table import CURVES, known_numbers
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class ScanResult:
         output: file of the mask; empty where the scan failed.
         reason: why it failed, else empty.
         seconds: time from reading the scan to the written mask.
-        volumes_ml: volume of each structure in mL, by its key; an entry a phase.
+        volumes_ml: volume of each structure in mL, by its key; an entry a phase, in the order of the file.
         study: its clinical numbers, flags and further files; None where the scan failed.
     """
 
@@ -56,10 +61,12 @@ class CohortResult:
     Attributes:
         output_dir: folder of the masks.
         scans: the results, in the order of the scans.
+        left_out: what was found beside the scans and is none, see ``pipeline.data.scans.Scans``.
     """
 
     output_dir: Path
     scans: tuple[ScanResult, ...]
+    left_out: tuple[dict[str, Any], ...] = ()
 
     @property
     def failed(self) -> tuple[ScanResult, ...]:
@@ -70,9 +77,24 @@ class CohortResult:
         """Write the listings into ``output_dir``.
 
         ``segmentation.json`` has everything, ``segmentation.csv`` a row a phase, ``studies.csv`` a row a scan with its
-        clinical numbers.
+        clinical numbers. Phases count from 0 in them, as in the array of the scan; people read them from 1, in reports
+        and pictures. Of a scan of one phase ``studies.csv`` has ``lv_ml``, ``rv_ml`` and ``myo_ml`` alone: nobody knows
+        which phase it is.
+
+        Raises:
+            InputError: a file cannot be written.
         """
-        listing = {"failed": len(self.failed), "scans": [_as_dict(scan) for scan in self.scans]}
+        try:
+            self._write()
+        except OSError as error:
+            raise InputError(f"The listings of the scans cannot be written: {explain(error)}") from error
+
+    def _write(self) -> None:
+        listing = {
+            "failed": len(self.failed),
+            "left_out": list(self.left_out),
+            "scans": [_as_dict(scan) for scan in self.scans],
+        }
         _write(self.output_dir / "segmentation.json", json.dumps(listing, indent=2) + "\n")
         rows = [row for scan in self.scans for row in _rows(scan)]
         _write(self.output_dir / "segmentation.csv", _table(_columns(), rows))
@@ -94,10 +116,11 @@ class CohortError(InputError):
             f"{len(result.failed)} of {len(result.scans)} scans failed; the masks of the other {good} are in "
             f"{result.output_dir}. Mend these or leave them out:\n{reasons}"
         )
+        self.recorded = f"{len(result.failed)} of {len(result.scans)} scans failed: segmentation.json names them."
 
 
-_CURVES = ("lv_ml", "rv_ml", "myo_ml", "phase_times_ms")
-_NUMBERS = [item.name for item in fields(CardiacFunction) if item.name not in _CURVES]
+_NUMBERS = [item.name for item in fields(CardiacFunction) if item.name not in CURVES]
+_OF_ONE_PHASE = ("lv_ml", "rv_ml", "myo_ml")
 _STUDY_COLUMNS = [
     "case_id",
     "status",
@@ -105,6 +128,7 @@ _STUDY_COLUMNS = [
     "flags",
     "lowest_expected_mean_dice",
     *_NUMBERS,
+    *_OF_ONE_PHASE,
     "repairs",
     "reason",
 ]
@@ -114,7 +138,7 @@ def _study_row(scan: ScanResult) -> dict[str, Any]:
     row: dict[str, Any] = {"case_id": scan.case_id, "status": scan.status, "reason": scan.reason}
     if scan.study is None:
         return row
-    numbers = {name: _rounded(getattr(scan.study.function, name)) for name in _NUMBERS}
+    numbers = {name: _rounded(value) for name, value in known_numbers(scan.study.function).items()}
     flags = "; ".join(flag.message for flag in scan.study.flags)
     repairs = "; ".join(f"{repair.problem}: {repair.resolution}" for repair in scan.study.repairs)
     expected = scan.study.expected_mean_dice
@@ -126,12 +150,40 @@ def _rounded(value: Any) -> Any:
     return round(value, 2) if isinstance(value, float) else value
 
 
+def write_case_names(output_dir: Path, datalist: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``case_names.csv``: which scan is behind each number, where ``find_scans`` has numbered them.
+
+    Args:
+        output_dir: folder of the masks.
+        datalist: the scans; nothing is written where none has a ``name``.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    rows = [{"case_id": item["case_id"], "name": item["name"]} for item in datalist if "name" in item]
+    if not rows:
+        return
+    try:
+        _write(output_dir / "case_names.csv", _table(["case_id", "name"], rows))
+    except OSError as error:
+        raise InputError(f"The names of the scans cannot be written: {explain(error)}") from error
+
+
 def _table(columns: list[str], rows: list[dict[str, Any]]) -> str:
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _no_formula(value) for name, value in row.items()} for row in rows)
     return table.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """Keep a spreadsheet from computing a text that a file's name made."""
+    if not isinstance(value, str):
+        return value
+    # csv quotes a line feed, but not the carriage return that ends a row as well
+    text = value.replace("\r", "\\r")
+    return f"'{text}" if value.startswith(_FORMULA_STARTS) else text
 
 
 def _columns() -> list[str]:
@@ -155,5 +207,6 @@ def _rows(scan: ScanResult) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, text: str) -> None:
+    # names of files need not be UTF-8, nor any text
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

@@ -63,7 +63,8 @@ class NiftiSource(ScanSource):
     def voxels(self) -> NDArray[Any]:
         """See the base class."""
         voxels = np.asarray(self._image.dataobj)
-        return voxels.reshape(*voxels.shape, *([1] * (4 - voxels.ndim)))[..., : self._phases()]
+        # four axes: missing ones are added, those of length 1 behind the phases dropped
+        return voxels.reshape((*voxels.shape, 1, 1, 1)[:4])
 
     def write_mask(self, path: Path, mask: NDArray[Any]) -> Path:
         """See the base class."""

@@ -15,17 +15,24 @@ from numpy.typing import NDArray
 
 from pipeline import __version__
 from pipeline.data.dicom.cine import CineStack, Repair
+from pipeline.data.dicom.rules import plural
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
 from pipeline.flags import as_flag
 from pipeline.inference.source import ScanSource
 from pipeline.metrics.function import CardiacFunction, cardiac_function
 from pipeline.metrics.quality import QualityFlag, quality_flags
+from pipeline.reporting.numbers_table import CURVES, has_one_phase, known_numbers
 
 if TYPE_CHECKING:
     from pipeline.reporting.montage import Panel
 
 ALGORITHM_NAME = "cardiac_sax_segmentation"
+
+_NO_REPORT_OF_ONE_PHASE = Repair(
+    "one phase, of which it is not known whether it is end-diastole",
+    "no structured report: its measurements are named after phases",
+)
 
 
 class SegPhases(str, Enum):
@@ -115,9 +122,13 @@ class StudyResult:
     expected_mean_dice: tuple[float, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything but the picture as plain values."""
+        """Return everything but the picture as plain values; phases count from 0.
+
+        Of a scan of one phase the numbers that are named after a phase are None: it may be any.
+        """
+        known = {name: value for name, value in known_numbers(self.function).items() if name not in CURVES}
         return {
-            "function": asdict(self.function),
+            "function": asdict(self.function) | known,
             "flags": [asdict(flag) for flag in self.flags],
             "repairs": [asdict(repair) for repair in self.repairs],
             "expected_mean_dice": [round(value, 4) for value in self.expected_mean_dice],
@@ -161,16 +172,29 @@ class StudyWriter:
         voxels = source.voxels() if report else None
         function = self._measure(source, mask)
         flags = quality_flags(mask, source.affine, function, image=voxels)
-        repairs = source.stack.repairs if source.stack is not None else ()
+        repairs, refused = self._repairs(source.stack)
         study = StudyResult(function, tuple(flags), repairs, expected_mean_dice=tuple(expected))
         files = {"measurements": self._write_json(case_id, source, study)}
-        files |= self._write_dicom(case_id, source, mask, study)
+        if not refused:
+            files |= self._write_dicom(case_id, source, mask, study)
         picture = None
         if voxels is not None:
             files["report"] = self._write_report(case_id, number, source, voxels, mask, study)
             picture = _picture(source, voxels, mask, function)
         listed = {kind: path.relative_to(self.output_dir).as_posix() for kind, path in files.items()}
         return replace(study, files=listed, picture=picture)
+
+    def _repairs(self, stack: CineStack | None) -> tuple[tuple[Repair, ...], bool]:
+        """Return what was wrong with a scan, and whether that forbids DICOM objects."""
+        if stack is None:
+            return (), False
+        wanted = self.options.dicom_sr or self.options.dicom_seg is not SegPhases.NONE
+        shared = shared_uids(stack) if wanted else None
+        if shared is not None:
+            return (*stack.repairs, shared), True
+        if self.options.dicom_sr and stack.shape[3] == 1:
+            return (*stack.repairs, _NO_REPORT_OF_ONE_PHASE), False
+        return stack.repairs, False
 
     def _wants_report(self, mask: NDArray[Any]) -> bool:
         choice = self.options.report
@@ -217,15 +241,17 @@ class StudyWriter:
             "with_identifiers": options.with_identifiers,
         }
         files: dict[str, Path] = {}
+        one = has_one_phase(study.function)
         # highdicom takes its time to import, and only DICOM needs it
         if options.dicom_seg is not SegPhases.NONE and mask.any():
             from pipeline.inference.dicom_seg import write_dicom_seg
 
             phases = None if options.dicom_seg is SegPhases.ALL else _ed_es(study.function)
             path = self._path("dicom", case_id, "_seg.dcm")
-            names = {study.function.es_phase: "ES", study.function.ed_phase: "ED"}
+            names = {} if one else {study.function.es_phase: "ES", study.function.ed_phase: "ED"}
             files["dicom_seg"] = write_dicom_seg(path, mask, stack, phases, phase_names=names, **shared)
-        if options.dicom_sr:
+        # its measurements are named after phases
+        if options.dicom_sr and not one:
             from pipeline.reporting.dicom_sr import write_structured_report
 
             path = self._path("dicom", case_id, "_sr.dcm")
@@ -292,6 +318,25 @@ def identifiers(stack: CineStack) -> dict[str, str]:
     keywords = ("PatientName", "PatientID", "PatientBirthDate", "StudyDate", "AccessionNumber")
     header = dcmread(stack.frames[0][0].path, specific_tags=list(keywords), stop_before_pixels=True)
     return {keyword: str(header[keyword].value) for keyword in keywords if header.get(keyword)}
+
+
+def shared_uids(stack: CineStack) -> Repair | None:
+    """Return what keeps DICOM objects from naming the images of a stack: several with the same UID.
+
+    Args:
+        stack: as read.
+
+    Returns:
+        None where each image can be told from the others.
+    """
+    frames = {frame for of_slice in stack.frames for frame in of_slice}
+    names = {(frame.sop_instance_uid, frame.frame_number) for frame in frames}
+    if len(names) == len(frames):
+        return None
+    return Repair(
+        f"{len(frames)} images share {plural(len(names), 'SOP Instance UID')}",
+        "no DICOM SEG and no structured report: they could not say which image they belong to",
+    )
 
 
 def _picture(source: ScanSource, voxels: NDArray[Any], mask: NDArray[Any], function: CardiacFunction) -> Panel:

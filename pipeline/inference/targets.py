@@ -16,8 +16,9 @@ from pipeline.inference.source import is_nifti
 class MaskTargets:
     """Gives each scan's mask the scan's relative path and name below a folder.
 
-    The mask of a NIfTI file keeps the file's name; that of DICOM files is named after the ``case_id``. Whatever would
-    make a mask replace a scan or another mask is refused at construction, before any work.
+    The mask of a NIfTI file keeps the file's name; that of DICOM files, and of scans that ``find_scans`` has numbered,
+    is named after the ``case_id``. Whatever would make a mask replace a scan or another mask is refused at
+    construction, before any work.
 
     Args:
         output_dir: folder of the masks; made where it is missing.
@@ -42,7 +43,8 @@ class MaskTargets:
     def _target(self, item: Mapping[str, Any]) -> Path:
         folder = self.output_dir / Path(item["case_id"]).parent
         image = item["image"]
-        return folder / (Path(image).name if is_nifti(image) else f"{Path(item['case_id']).name}.nii.gz")
+        keeps_name = is_nifti(image) and "name" not in item
+        return folder / (Path(image).name if keeps_name else f"{Path(item['case_id']).name}.nii.gz")
 
     def _refuse_scans(self, scans: Sequence[Path]) -> None:
         keys = {_file_key(scan) for scan in scans}

@@ -95,6 +95,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 def _without_trailing_ones(shape: Sequence[int]) -> tuple[int, ...]:
     kept = list(shape)
-    while len(kept) > 3 and kept[-1] == 1:
+    # down to a picture: a mask has the axes of a cine, (91, 62, 1, 1), also where its scan is 2D
+    while len(kept) > 2 and kept[-1] == 1:
         kept.pop()
     return tuple(kept)

@@ -19,6 +19,7 @@ from pipeline.metrics.summary import PHASES, summarize
 from pipeline.reporting.bland_altman import AgreementPairs, BlandAltmanChart, bland_altman_chart, signed
 from pipeline.reporting.dice_strip import dice_strips
 from pipeline.reporting.montage import Panel
+from pipeline.reporting.numbers_table import known_numbers
 from pipeline.reporting.page import write_page
 
 MAX_PICTURES = 200
@@ -26,7 +27,7 @@ MAX_PICTURES = 200
 
 _STATUSES = ("failed", "flagged", "ok")
 # columns that are left out where no study has a value
-_OPTIONAL = ("Dice", "Time")
+_OPTIONAL = ("LV volume", "RV volume", "Dice", "Time")
 # attribute of CardiacFunction, heading, unit, decimals
 _NUMBERS = (
     ("lv_edv_ml", "LV EDV", "mL", 0),
@@ -35,6 +36,9 @@ _NUMBERS = (
     ("lv_mass_g", "LV mass", "g", 0),
     ("rv_edv_ml", "RV EDV", "mL", 0),
     ("rv_ef_percent", "RV EF", "%", 1),
+    # of scans of one phase, which may be any
+    ("lv_ml", "LV volume", "mL", 0),
+    ("rv_ml", "RV volume", "mL", 0),
 )
 
 
@@ -177,7 +181,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _line(study: StudyRow, mean_dice: float | None, place: int, folder: Path) -> _Line:
-    numbers = study.numbers or (vars(study.function) if study.function else {})
+    numbers = study.numbers or (known_numbers(study.function) if study.function else {})
     cells = [_cell(name, unit, numbers.get(attribute), digits) for attribute, name, unit, digits in _NUMBERS]
     return _Line(
         case_id=study.case_id,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from pipeline.metrics.function import CardiacFunction
 from pipeline.metrics.normal_ranges import SOURCE, NormalRange, normal_ranges
@@ -80,8 +81,47 @@ _MEASURES: dict[str, tuple[_Measure, ...]] = {
 }
 
 
+CURVES = ("lv_ml", "rv_ml", "myo_ml", "phase_times_ms")
+"""Attributes of ``CardiacFunction`` with a value a phase."""
+
+# attribute, name and ventricle of the volumes that a scan of one phase has
+_ONE_PHASE = (
+    ("lv_ml", "LV volume", "Left ventricle"),
+    ("myo_ml", "Myocardium", "Left ventricle"),
+    ("rv_ml", "RV volume", "Right ventricle"),
+)
+_OF_ANY_PHASE = ("heart_rate_bpm", "height_cm", "weight_kg", "body_surface_area_m2")
+
+
+def has_one_phase(function: CardiacFunction) -> bool:
+    """Tell whether the scan is a single phase, of which nobody knows which one of the beat it is."""
+    return len(function.lv_ml) == 1
+
+
+def known_numbers(function: CardiacFunction) -> dict[str, Any]:
+    """Return the numbers of a study that its scan can tell, by attribute of ``CardiacFunction``.
+
+    Of one phase it is not known whether it is end-diastole: nothing that is named after a phase is known then, and its
+    three volumes stand alone.
+
+    Args:
+        function: of the study.
+
+    Returns:
+        All attributes that have one value, None where it is not known. Of a single phase also ``lv_ml``, ``rv_ml`` and
+        ``myo_ml``, which are None of several.
+    """
+    one = has_one_phase(function)
+    numbers: dict[str, Any] = {
+        item.name: None if one and item.name not in _OF_ANY_PHASE else getattr(function, item.name)
+        for item in fields(function)
+        if item.name not in CURVES
+    }
+    return numbers | {name: getattr(function, name)[0] if one else None for name, _, _ in _ONE_PHASE}
+
+
 def number_tables(function: CardiacFunction, sex: str | None = None) -> tuple[NumberTable, ...]:
-    """Lay out the numbers of both ventricles.
+    """Lay out the numbers of both ventricles; of a single phase its volumes, without normal ranges.
 
     Args:
         function: of the study.
@@ -90,6 +130,8 @@ def number_tables(function: CardiacFunction, sex: str | None = None) -> tuple[Nu
     Returns:
         One table a ventricle.
     """
+    if has_one_phase(function):
+        return tuple(NumberTable(name, _one_phase_rows(function, name)) for name in _MEASURES)
     return tuple(
         NumberTable(name, tuple(_row(function, measure, sex) for measure in measures))
         for name, measures in _MEASURES.items()
@@ -103,6 +145,11 @@ def number_notes(function: CardiacFunction, sex: str | None = None) -> tuple[str
         function: of the study.
         sex: of the patient, None where unknown.
     """
+    if has_one_phase(function):
+        return (
+            "The scan has one phase. Whether it is end-diastole is not known: there is no end-diastolic volume, no "
+            "ejection fraction, and nothing that normal ranges hold for.",
+        )
     known = bool(sex) and len(normal_ranges("lv_ef_percent", sex)) == 1
     notes = [f"Normal: 95 % of healthy adults{'' if known else ', women and men, as the sex is not known'}. {SOURCE}."]
     if function.body_surface_area_m2 is None:
@@ -117,6 +164,14 @@ def number_notes(function: CardiacFunction, sex: str | None = None) -> tuple[str
     else:
         notes.append(f"Heart rate {function.heart_rate_bpm:.0f} beats a minute.")
     return tuple(notes)
+
+
+def _one_phase_rows(function: CardiacFunction, ventricle: str) -> tuple[NumberRow, ...]:
+    return tuple(
+        NumberRow(short, "phase not known", _format(getattr(function, name)[0], 0), "mL", None, "", (), "")
+        for name, short, of in _ONE_PHASE
+        if of == ventricle
+    )
 
 
 def _row(function: CardiacFunction, measure: _Measure, sex: str | None) -> NumberRow:

@@ -14,11 +14,12 @@ from pipeline.data.dicom.cine import Repair
 from pipeline.metrics.function import CardiacFunction
 from pipeline.metrics.quality import QualityFlag
 from pipeline.reporting.montage import Panel, montage
-from pipeline.reporting.numbers_table import number_notes, number_tables
+from pipeline.reporting.numbers_table import has_one_phase, number_notes, number_tables
 from pipeline.reporting.page import write_page
 from pipeline.reporting.volume_curve import beat_times, name_phase, volume_curve
 
 _PHASE_NAMES = (("ED", "End-diastole"), ("ES", "End-systole"))
+_ONE_PHASE_NAMES = (("", "The one phase of the scan"),)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class _Flag:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """The slices of one phase: its short and long name, where it lies in the beat, and the panels."""
+    """The slices of one phase: its short (or no) and long name, where it lies in the beat, and the panels."""
 
     short: str
     name: str
@@ -118,9 +119,10 @@ def _sheets(
         affine,
         [] if label is None else [np.asarray(label[..., phase]) for phase in phases],
     )
+    names = _ONE_PHASE_NAMES if has_one_phase(function) else _PHASE_NAMES
     return [
         _Sheet(short, name, name_phase(function, phase), slices)
-        for (short, name), phase, slices in zip(_PHASE_NAMES, phases, panels, strict=False)
+        for (short, name), phase, slices in zip(names, phases, panels, strict=False)
     ]
 
 

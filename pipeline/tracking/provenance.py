@@ -20,6 +20,8 @@ from pipeline.tracking.keys import hide_credentials
 
 PACKAGES = ("torch", "monai", "pytorch-ignite", "mlflow", "numpy", "nibabel", "SimpleITK", "scipy")
 GIT_TIMEOUT_S = 10.0
+PLACES = ("command", "working_directory")
+"""What of an environment names files and folders of the user."""
 
 
 def describe_environment() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pipeline.tracking.interruption import Sigterm, Terminated, sigterm_raises
 from pipeline.tracking.keys import hide_credentials
 from pipeline.tracking.liveness import PROCESS_TAG, check_not_alive, process_mark
 from pipeline.tracking.outbox import Recorded
-from pipeline.tracking.provenance import describe_environment, environment_tags
+from pipeline.tracking.provenance import PLACES, describe_environment, environment_tags
 from pipeline.tracking.run import ERROR_TAG, PARENT_TAG, MlflowRun, Run
 from pipeline.tracking.store import (
     ensure_experiment,
@@ -69,7 +69,7 @@ class RunTracker:
         system_metrics: bool | str = True,
         enabled: bool | str = True,
     ) -> None:
-        self.enabled = as_flag("enabled", enabled)
+        self.enabled = as_flag("record", enabled)  # the setting that it comes from
         self.system_metrics = as_flag("system_metrics", system_metrics)
         if not experiment_name:
             raise InputError("experiment_name must not be empty.")
@@ -98,6 +98,7 @@ class RunTracker:
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, object] | None = None,
         run_id: str | None = None,
+        with_command: bool = True,
     ) -> Iterator[Run]:
         """Record a run while the context lasts.
 
@@ -109,6 +110,7 @@ class RunTracker:
             params: settings. A resumed run keeps its old values; others go to the tag ``resume.changed_params``.
             tags: more tags.
             run_id: id of a run to go on with, None or empty for a new one.
+            with_command: whether the command line and the working directory are recorded, which may name patients.
 
         Yields:
             The run; one that records nothing where tracking is disabled or this is not the first process.
@@ -122,7 +124,7 @@ class RunTracker:
         with sigterm_raises() as sigterm:
             self.run = self._open_run(job, run_id) if self._records() else Run()
             try:
-                self._describe(self.run, job, params or {}, tags or {}, resumed=bool(run_id))
+                self._describe(self.run, job, params or {}, tags or {}, bool(run_id), with_command)
                 with self._monitored(self.run):
                     yield self.run
             except BaseException as error:
@@ -156,11 +158,19 @@ class RunTracker:
             raise InputError(f"The MLflow store {hide_credentials(self.tracking_uri)} takes no run: {error}") from error
 
     def _describe(
-        self, run: Run, job: str, params: Mapping[str, object], tags: Mapping[str, object], *, resumed: bool
+        self,
+        run: Run,
+        job: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, object],
+        resumed: bool,
+        with_command: bool,
     ) -> None:
         if not run.id:
             return
         environment = describe_environment()
+        if not with_command:
+            environment = {key: value for key, value in environment.items() if key not in PLACES}
         parent = os.environ.get(PARENT_VARIABLE, "")
         family = {PARENT_TAG: parent} if parent else {}
         run.set_tags({"job": job, **environment_tags(environment), PROCESS_TAG: process_mark(), **family, **tags})
@@ -236,7 +246,7 @@ def _message(error: BaseException) -> str:
     """What a user can act on: the InputError that MONAI has wrapped, else the exception that began it."""
     readable = input_error_within(error)
     if readable is not None:
-        return str(readable)
+        return readable.recorded or str(readable)
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

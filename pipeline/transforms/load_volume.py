@@ -11,17 +11,30 @@ from pathlib import Path
 from typing import Any
 
 from monai.config import KeysCollection
-from monai.data import MetaTensor
+from monai.data import MetaTensor, NibabelReader
+from monai.data.utils import correct_nifti_header_if_necessary
 from monai.transforms import LoadImage, MapTransform, Transform
+from monai.utils import ensure_tuple
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from pipeline.data.layout import image_suffix
+from pipeline.data.layout import NIFTI_SUFFIXES, image_suffix
+from pipeline.data.nifti import VolumeError, read_nifti
 from pipeline.errors import InputError
 
-_READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+_READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, OverflowError, zlib.error, ImageFileError, HeaderDataError)
 
 Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class CheckedNiftiReader(NibabelReader):
+    """MONAI's ``NibabelReader`` for files that may be damaged, see :func:`pipeline.data.nifti.read_nifti`."""
+
+    def read(self, data: Source, **kwargs: Any) -> Any:
+        """Open one file, or a list of them, as MONAI's reader does; ``kwargs`` are not used."""
+        self.filenames = ensure_tuple(data)
+        images = [correct_nifti_header_if_necessary(read_nifti(path)) for path in self.filenames]
+        return images if len(images) > 1 else images[0]
 
 
 class LoadVolume(Transform):
@@ -44,8 +57,8 @@ class LoadVolume(Transform):
             The voxels, ``(X, Y)``, ``(X, Y, Z)`` or ``(X, Y, Z, phases)``, float32, with affine (RAS) and name.
 
         Raises:
-            InputError: there is no such file, it is damaged, cut off or of another kind; or a DICOM study has no cine
-                that can be read.
+            InputError: there is no such file, it is damaged, cut off or of another kind; a NIfTI file's header is
+                unsound, see :func:`pipeline.data.nifti.read_nifti`; or a DICOM study has no cine that can be read.
         """
         if not isinstance(path, (str, os.PathLike)) or os.path.isdir(path):
             return self._load_dicom(path, series)
@@ -53,8 +66,12 @@ class LoadVolume(Transform):
             raise InputError(f"{path} does not exist. Restore the file, or take the case out.")
         if not image_suffix(Path(path)) and _is_dicom(path):
             return self._load_dicom(path, series)
+        # a reader of its own for each call: MONAI's keep the name of their file, and cases are cached in threads
+        reader = CheckedNiftiReader() if image_suffix(Path(path)) in NIFTI_SUFFIXES else None
         try:
-            image: MetaTensor = self.loader(path)
+            image: MetaTensor = self.loader(path, reader=reader)
+        except VolumeError as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
         except _READ_ERRORS as error:
             raise InputError(
                 f"{path} cannot be read: the file is damaged, cut off or of another kind ({_reason(error)}). "

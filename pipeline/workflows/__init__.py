@@ -7,10 +7,11 @@ from pipeline.workflows.finetune import encoder_slower, pretrained_network
 from pipeline.workflows.inference import run_inference
 from pipeline.workflows.processes import distribute, end_processes, rank_device, share_cases, start_processes
 from pipeline.workflows.schedule import count_iterations, one_cycle
-from pipeline.workflows.start import initialize, preflight
+from pipeline.workflows.start import check_resume, initialize, preflight
 from pipeline.workflows.training import run_training
 
 __all__ = [
+    "check_resume",
     "collate_phases",
     "count_iterations",
     "distribute",

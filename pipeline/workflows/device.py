@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pipeline.errors import InputError
 from pipeline.handlers import load_weights
 
 
@@ -22,6 +23,31 @@ def place(network: nn.Module, device: torch.device | str) -> nn.Module:
     ranks = {parameter.ndim for parameter in network.parameters()}
     memory_format = torch.channels_last_3d if 5 in ranks else torch.channels_last
     return network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub omits it
+
+
+def require_device(device: torch.device | str) -> None:
+    """Find out whether this machine has a device; a configuration needs it as ``torch.device``, not as its name.
+
+    Raises:
+        InputError: there is no such device, or only its name came.
+    """
+    try:
+        wanted = torch.device(device)
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(
+            f"device must be one of this machine, which has {_devices()}, got '{device}'. Leave it out to have it "
+            "chosen."
+        ) from error
+    if isinstance(device, str):
+        raise InputError(
+            f"device must be a torch.device, got the text '{device}'. Write it as --device "
+            f"\"\\$torch.device('{device}')\", or leave it out to have it chosen."
+        )
+
+
+def _devices() -> str:
+    return ", ".join(["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))])
 
 
 def load_network(network: nn.Module, path: str | Path, device: torch.device | str) -> nn.Module:

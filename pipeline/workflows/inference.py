@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from monai.engines import SupervisedEvaluator
 
+from pipeline.errors import InputError
 from pipeline.flags import as_flag
 from pipeline.inference.cohort import segment_cohort
+from pipeline.inference.reading import explain
 from pipeline.inference.results import CohortError, CohortResult
 from pipeline.inference.study import StudyOptions
 from pipeline.tracking import RunTracker
@@ -33,6 +36,7 @@ def run_inference(
     """Segment all scans of the evaluator's data loader, as one MLflow run.
 
     The run records settings, counts and times. Names of scans stay in ``output_dir``: they may be names of patients.
+    So may ``dataset_dir``, which is recorded as the beginning of its SHA-256 unless ``options.with_identifiers``.
 
     Args:
         evaluator: of the inference configuration.
@@ -51,7 +55,9 @@ def run_inference(
     params, _ = run_params(current_parser())
     draw = as_flag("overlays", overlays)
     options = replace(options or StudyOptions(), provenance=_provenance(ckpt_path))
-    with tracker.start("inference", params=params) as run:
+    if not options.with_identifiers:
+        params = without_names(params)
+    with tracker.start("inference", params=params, with_command=options.with_identifiers) as run:
         try:
             result = segment_cohort(
                 evaluator,
@@ -64,8 +70,38 @@ def run_inference(
             _record(run, error.result, options)
             raise
         _record(run, result, options)
-    logger.info("Segmented %d scans: masks are in %s.", len(result.scans), result.output_dir)
+    logger.info("%s", last_line(result))
     return result
+
+
+def last_line(result: CohortResult) -> str:
+    """Return what a run ends with: how many scans were segmented, and where to look.
+
+    Args:
+        result: what became of the scans, with or without reports.
+    """
+    number = len(result.scans)
+    page = ", the reports in report.html" if any(scan.has_report for scan in result.scans) else ""
+    return (
+        f"Segmented {number} {'scan' if number == 1 else 'scans'}: the masks are in {result.output_dir}, the numbers "
+        f"in studies.csv there{page}."
+    )
+
+
+def without_names(params: Mapping[str, str]) -> dict[str, str]:
+    """Return parameters with a digest in the place of each ``dataset_dir``, whose name may be a patient's.
+
+    Args:
+        params: of ``run_params``.
+
+    Returns:
+        The same keys; equal folders have equal digests, of 12 hexadecimal digits.
+    """
+    return {key: _digest(value) if key.split(".")[-1] == "dataset_dir" else value for key, value in params.items()}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def _provenance(ckpt_path: str | Path) -> dict[str, str]:
@@ -92,7 +128,9 @@ def _record(run: Run, result: CohortResult, options: StudyOptions) -> None:
     # what draws pages takes its time to import
     from pipeline.inference.cohort_page import write_cohort_page, write_published_page
 
-    page = write_cohort_page(result, options.provenance)
-    logger.info("The cohort's report: %s", page)
+    try:
+        write_cohort_page(result, options.provenance)
+    except OSError as error:
+        raise InputError(f"The report of the scans cannot be written: {explain(error)}") from error
     with TemporaryDirectory() as folder:
         run.log_artifact(write_published_page(result, options.provenance, Path(folder)))

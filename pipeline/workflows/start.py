@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -17,47 +18,110 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.data import Split
 from pipeline.errors import InputError, exception_chain, input_error_within
+from pipeline.handlers import load_weights
+from pipeline.handlers.checkpoint import LAST, load_state
+from pipeline.labels import resolve_label_map
 from pipeline.tracking import RunTracker
 from pipeline.workflows.config import current_parser
+from pipeline.workflows.device import require_device
 from pipeline.workflows.guard import check_overrides
+from pipeline.workflows.settings import check_settings
+from pipeline.workflows.training import goes_on
+from pipeline.workflows.training_record import require_same_training
 
 PACKAGE = __name__.partition(".")[0]
+_FULL_DISK = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quota of this name
 
 
 def initialize(seed: int = 0) -> None:
-    """Check the overrides of this bundle run, seed all random numbers, and show input errors without a stack.
+    """Check the settings of this bundle run, seed all random numbers, and show input errors without a stack.
 
     Args:
         seed: of torch, numpy and random.
 
     Raises:
-        InputError: a setting that nothing in the configuration uses, most often a misspelt one.
+        InputError: a setting that nothing in the configuration uses, most often a misspelt one, or one of the wrong
+            kind or out of range.
     """
     sys.excepthook = show_error
     check_overrides(current_parser())
+    check_settings(current_parser().get())
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
     _quiet_libraries()
 
 
-def preflight(output_dir: str | Path, tracker: RunTracker, network: nn.Module, roi_size: Sequence[int] | int) -> None:
-    """Find out within seconds whether the network takes its windows, and whether results and record can be written.
+def preflight(
+    output_dir: str | Path,
+    tracker: RunTracker,
+    network: nn.Module,
+    roi_size: Sequence[int] | int,
+    *,
+    device: torch.device | str = "",
+    label_map: str | Mapping[int | str, int] = "",
+    ckpt_path: str | Path = "",
+) -> None:
+    """Find out within seconds, before caches fill, what would end the run later.
 
     Args:
         output_dir: folder of the results.
         tracker: of the MLflow run.
-        network: of which ``min_spatial_size`` is asked, where it has one.
+        network: of which ``min_spatial_size`` and the number of output channels are asked, where it tells them.
         roi_size: size of the windows, in pixels; -1 for the whole slice.
+        device: to run on; nothing is checked where it is empty.
+        label_map: see ``resolve_label_map``; nothing is checked where it is empty.
+        ckpt_path: weights, which are loaded into ``network``; nothing is checked where it is empty.
 
     Raises:
-        InputError: ``roi_size`` is too small for the network, ``output_dir`` cannot be made or written, or the MLflow
-            store cannot be used.
+        InputError: ``roi_size`` is too small for the network, it has fewer channels than there are labels, the device
+            is not there, ``output_dir`` cannot be made or written, the weights are missing or another network's, or
+            the MLflow store cannot be used.
     """
     require_large_enough(roi_size, network)
+    if label_map:
+        require_channels(network, label_map)
+    if device:
+        require_device(device)
     require_writable(Path(output_dir))
+    if ckpt_path:
+        load_weights(network, ckpt_path)
     tracker.check()
+
+
+def check_resume(output_dir: str | Path, ckpt_dir: str | Path, split: Split, resume: bool | str) -> None:
+    """Find out before caches fill whether the training that is to be resumed can be.
+
+    Args:
+        output_dir: folder of the results, with the record of that training.
+        ckpt_dir: folder of its state.
+        split: of this configuration.
+        resume: a flag, or ``"auto"``.
+
+    Raises:
+        InputError: there is no state to go on from, it cannot be read, or it is that of another training.
+    """
+    last_path = Path(ckpt_dir) / LAST
+    if goes_on(resume, last_path):
+        load_state(last_path)
+        require_same_training(Path(output_dir), current_parser(), split)
+
+
+def require_channels(network: nn.Module, label_map: str | Mapping[int | str, int]) -> None:
+    """Compare the output channels of a network, where it tells them, with the labels that it is to learn.
+
+    Raises:
+        InputError: there are fewer channels than labels, background included.
+    """
+    channels = getattr(getattr(network, "head", network), "out_channels", None)
+    needed = max(resolve_label_map(label_map).values()) + 1
+    if channels is not None and channels < needed:
+        raise InputError(
+            f"network_def#out_channels must be at least {needed}, since label_map gives the labels 0 to {needed - 1}, "
+            f"got {channels}."
+        )
 
 
 def require_large_enough(roi_size: Sequence[int] | int, network: nn.Module) -> None:
@@ -100,7 +164,8 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
     """Print an exception as the last lines of the program (``sys.excepthook``).
 
     MONAI wraps what happens while a configuration is evaluated into several layers of ``RuntimeError``. Where the
-    bottom was written for the person at the terminal (see ``readable_error_within``), its message alone is printed.
+    bottom was written for the person at the terminal (see ``readable_error_within``), its message alone is printed; so
+    is that of a full disk.
     With ``PIPELINE_TRACEBACK`` set in the environment, the stack precedes it.
     """
     if isinstance(error, KeyboardInterrupt):
@@ -114,7 +179,7 @@ def show_error(kind: type[BaseException], error: BaseException, trace: Traceback
 
 
 def readable_error_within(error: BaseException | None) -> Exception | None:
-    """Return the innermost error that a person can act on: an ``InputError``, else a ``ValueError`` of this package.
+    """Return the innermost error that a person can act on: an ``InputError``, a full disk, else our ``ValueError``.
 
     Classes of this package check their arguments by ``ValueError``; in a bundle run those are settings of the
     configuration (``--early_stop_patience 0``). A ``ValueError`` of a library is none of these: its stack is needed.
@@ -122,8 +187,23 @@ def readable_error_within(error: BaseException | None) -> Exception | None:
     found = input_error_within(error)
     if found is not None:
         return found
+    full = _full_disk_within(error)
+    if full is not None:
+        return full
     own = [link for link in exception_chain(error) if isinstance(link, ValueError) and _is_raised_here(link)]
     return own[-1] if own else None
+
+
+def _full_disk_within(error: BaseException | None) -> InputError | None:
+    for link in exception_chain(error):
+        if isinstance(link, OSError) and link.errno in _FULL_DISK:
+            path = Path(os.fsdecode(link.filename)) if isinstance(link.filename, str | bytes) else None
+            what, where = (f"{path}", f"the disk of {path.parent}") if path else ("a file", "a disk in use")
+            return InputError(
+                f"{what} could not be written: no space left on {where}. Free some, or choose another --output_dir. "
+                "A training goes on from its last whole epoch with --resume true."
+            )
+    return None
 
 
 def _is_raised_here(error: BaseException) -> bool:

@@ -21,11 +21,10 @@ from pipeline.workflows.config import current_parser
 from pipeline.workflows.folder_lock import sole_user
 from pipeline.workflows.processes import is_first_process, lost_process_explained, wait_for_all
 from pipeline.workflows.record import SPLIT_FILE, record_inputs, run_params
-from pipeline.workflows.training_record import TrainingRecord
+from pipeline.workflows.settings import wants_auto
+from pipeline.workflows.training_record import TrainingRecord, require_same_training, resume_differences
 
 logger = logging.getLogger(__name__)
-
-AUTO = "auto"
 
 
 def run_training(
@@ -54,12 +53,13 @@ def run_training(
         resume: whether to go on from the last whole epoch; ``"auto"``: where there is one.
 
     Raises:
-        InputError: nothing to resume, a checkpoint of another training, or another process trains in this folder.
+        InputError: nothing to resume, a checkpoint of another training (see ``require_same_training``), or another
+            process trains in this folder.
     """
     folder = Path(report.output_dir)
     with sole_user(folder) if is_first_process() else nullcontext():
         early_stop.watch(evaluator, trainer)
-        _begin(trainer, checkpoint, folder, resume)
+        _begin(trainer, checkpoint, folder, split, resume)
         params, config = run_params(current_parser())
         with tracker.start("training", params=params, run_id=checkpoint.run_id) as run, lost_process_explained():
             checkpoint.run_id = run.id or None
@@ -79,15 +79,32 @@ def run_training(
         logger.info("Written to %s. Compare the runs: %s", report.output_dir, tracker.ui_command() or "tracking is off")
 
 
-def _begin(trainer: SupervisedTrainer, checkpoint: TrainingCheckpoint, folder: Path, resume: bool | str) -> None:
-    automatic = str(resume).lower() == AUTO
-    if checkpoint.last_path.exists() if automatic else as_flag("resume", resume):
+def goes_on(resume: bool | str, last_path: Path) -> bool:
+    """Tell whether a training is to be resumed from ``last_path``: by wish, or by ``"auto"`` where that exists.
+
+    Raises:
+        InputError: ``resume`` is neither a flag nor ``"auto"``.
+    """
+    return last_path.exists() if wants_auto(resume) else as_flag("resume", resume)
+
+
+def _begin(
+    trainer: SupervisedTrainer, checkpoint: TrainingCheckpoint, folder: Path, split: Split, resume: bool | str
+) -> None:
+    if goes_on(resume, checkpoint.last_path):
+        require_same_training(folder, current_parser(), split)
         checkpoint.resume(trainer)
         return
     checkpoint.set_aside()
-    # one that ended within its first epoch has left no more than its run
-    record = TrainingRecord.load(folder) if automatic and is_first_process() else None
-    checkpoint.run_id = record.run_id if record and not record.finished else None
+    checkpoint.run_id = _run_to_go_on(folder, split) if wants_auto(resume) and is_first_process() else None
+
+
+def _run_to_go_on(folder: Path, split: Split) -> str | None:
+    """Return the run of a training that ended within its first epoch: it has left no more than that."""
+    record = TrainingRecord.load(folder)
+    if record is None or record.finished or resume_differences(folder, current_parser(), split):
+        return None
+    return record.run_id
 
 
 def _record_start(run: Run, config: dict[str, Any], split: Split, folder: Path) -> TrainingRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.files import atomic_path
 from pipeline.tracking.provenance import code_digest
 from pipeline.workflows.config import written_config
+from pipeline.workflows.record import SPLIT_FILE
 
 RECORD_FILE = "training.json"
 # where a training reads and writes, and which fold it validates on: the same training in another place
@@ -21,6 +22,8 @@ _PLACES = frozenset(
     {"bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "cache_dir", "memory_share"}
     | {"tracking_uri", "experiment_name", "run_name", "record", "resume", "fold"}
 )
+# without which the state of a training means nothing, or something else
+_OF_THE_STATE = ("seed", "max_epochs", "spatial_dims", "neighbors", "pixdim", "roi_size", "label_map", "network_def")
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,48 @@ class TrainingRecord:
 def comparable_settings(parser: ConfigParser) -> dict[str, str]:
     """Return the configuration as it is written, flat, without what may differ between equal trainings."""
     return {key: value for key, value in written_config(parser).items() if key.partition(".")[0] not in _PLACES}
+
+
+def require_same_training(folder: Path, parser: ConfigParser, split: Split) -> None:
+    """Refuse to go on with another split, seed or network than the training in ``folder`` began with.
+
+    Going on with ``--fold 2`` what began with ``--fold 1`` would validate on patients that were trained on.
+
+    Args:
+        folder: of the results, with the split and the record of the training that is to be resumed.
+        parser: of the configuration that is run now.
+        split: of that configuration.
+
+    Raises:
+        InputError: names what differs, or that the folder does not say what was trained.
+    """
+    found = resume_differences(folder, parser, split)
+    if found:
+        raise InputError(
+            f"the training in {folder} cannot be resumed: {'; '.join(found)}. Resume with the settings and data it "
+            "was started with, or start anew with another --output_dir or --resume false."
+        )
+
+
+def resume_differences(folder: Path, parser: ConfigParser, split: Split) -> list[str]:
+    """Return in words what keeps a configuration from going on with the training in ``folder``; empty if nothing."""
+    record = TrainingRecord.load(folder)
+    if record is None or not (folder / SPLIT_FILE).is_file():
+        return [f"it lacks {RECORD_FILE} or {SPLIT_FILE}, which say what it was trained on"]
+    now = comparable_settings(parser)
+    keys = [key for key in sorted(record.settings.keys() | now.keys()) if key.partition(".")[0] in _OF_THE_STATE]
+    pairs = [(key, now.get(key, "nothing"), record.settings.get(key, "nothing")) for key in keys]
+    settings = [f"{key} {mine}, not {began}" for key, mine, began in pairs if mine != began]
+    return [*_split_differences(split, Split.from_json(folder / SPLIT_FILE)), *settings]
+
+
+def _split_differences(now: Split, began: Split) -> list[str]:
+    seen = sorted(_case_ids(now.val) & _case_ids(began.train))
+    if seen:
+        return [f"{len(seen)} of {len(now.val)} cases to validate on were trained on (--fold), such as {seen[0]}"]
+    others = (_case_ids(now.train) ^ _case_ids(began.train)) | (_case_ids(now.val) ^ _case_ids(began.val))
+    return [f"other cases are trained or validated on, such as {min(others)}"] if others else []
+
+
+def _case_ids(items: Sequence[Mapping[str, object]]) -> set[str]:
+    return {str(item["case_id"]) for item in items}

@@ -47,6 +47,11 @@ def data(cohort: Path, tmp_path: Path) -> Path:
     return shutil.copytree(cohort, tmp_path / "data")
 
 
+@pytest.fixture
+def no_caching(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.data.cache.cache_dataset", lambda *_, **__: pytest.fail("caching has begun"))
+
+
 def change(path: Path, edit: Callable[[np.ndarray], np.ndarray], shift_mm: float = 0.0) -> None:
     image = nib.load(path)
     affine = image.affine.copy()
@@ -103,8 +108,12 @@ def test_data_set_with_a_fault(
         ({"fold": 5}, "fold must be from 0 to num_folds - 1 = 4, got 5"),
         ({"batch_size": 1000}, r"batch_size 1000 exceeds the \d+ slices of an epoch"),
         ({"resume": "true"}, r"there is no checkpoint .*last\.pt"),
-        ({"resume": "perhaps"}, "resume must be true or false, got 'perhaps'"),
-        ({"record": "perhaps"}, "must be true or false, got 'perhaps'"),
+        ({"resume": "perhaps"}, "resume must be true, false or auto, got 'perhaps'"),
+        ({"record": "perhaps"}, "record must be true or false, got 'perhaps'"),
+        ({"max_epochs": "three"}, "max_epochs must be a whole number of at least 1, got 'three'"),
+        ({"seed": "abc"}, "seed must be a whole number of at least 0 and at most 4294967295, got 'abc'"),
+        ({"device": "cuda:77"}, r"device must be one of this machine, .* got 'cuda:77'"),
+        ({"network_def#out_channels": 3}, r"network_def#out_channels must be at least 4, .* got 3"),
         ({"label_map": "acdcc"}, "acdcc"),
         ({"record": True, "tracking_uri": "http://127.0.0.1:9"}, r"http://127\.0\.0\.1:9 does not answer"),
     ],
@@ -139,13 +148,13 @@ def test_run_that_cannot_start_is_not_on_record(
     assert find_runs(tmp_path / "out") == []
 
 
+@pytest.mark.usefixtures("no_caching")
 @pytest.mark.parametrize(
     "settings", [{"roi_size": [8, 48]}, {"network_def#dilations": [2, 30]}], ids=["roi", "dilation"]
 )
 def test_window_that_is_too_small_for_the_network_is_found_before_caching(
-    run_bundle: RunBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+    run_bundle: RunBundle, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("pipeline.data.cache.cache_dataset", lambda *_, **__: pytest.fail("caching has begun"))
     with refused(r"roi_size must be at least \[\d+, \d+\] pixels .* got \[\d+, 48\]"):
         run_bundle(**settings)
     assert not (tmp_path / "out").exists()
@@ -159,6 +168,7 @@ def test_file_in_the_place_of_the_output_folder(run_bundle: RunBundle, tmp_path:
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.usefixtures("no_caching")
 @pytest.mark.parametrize("files", [("train", "evaluate", "acdc.yaml"), ("inference",)], ids=["evaluate", "inference"])
 def test_weights_of_another_network(run_bundle: RunBundle, tmp_path: Path, files: tuple[str, ...]) -> None:
     path = tmp_path / "model.pt"
@@ -168,6 +178,45 @@ def test_weights_of_another_network(run_bundle: RunBundle, tmp_path: Path, files
     assert files_in(tmp_path / "out") == []
 
 
+@pytest.mark.usefixtures("no_caching")
+def test_weights_with_nan_are_found_before_caching(run_bundle: RunBundle, tmp_path: Path) -> None:
+    weights = ASPPNet(channels=[16, 32, 64, 160], strides=[1, 2, 2, 2], num_res_units=[1, 1, 2, 2]).state_dict()
+    weights["head.bias"][2] = float("nan")
+    torch.save(weights, tmp_path / "nan.pt")
+    with refused(r"nan\.pt holds weights that are NaN or infinite, first in 'head\.bias': 1 of 4 values"):
+        run_bundle("evaluating", "train", "evaluate", "acdc.yaml", ckpt_path=str(tmp_path / "nan.pt"))
+
+
+@pytest.mark.usefixtures("no_caching")
+@pytest.mark.parametrize("resume", ["true", "auto"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fold": 1}, r"cases to validate on were trained on \(--fold\), such as patient"),
+        ({"seed": 7}, "cannot be resumed: seed 7, not 0"),
+        ({"max_epochs": 3}, "cannot be resumed: max_epochs 3, not 2"),
+        ({"network_def#dropout": 0.5}, r"cannot be resumed: network_def\.dropout 0\.5, not 0\.0"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_resuming_as_another_training(
+    run_bundle: RunBundle, root_use: Any, tmp_path: Path, settings: dict[str, Any], message: str, resume: str
+) -> None:
+    out = shutil.copytree(root_use.trained_dir, tmp_path / "out")
+    with refused(message):
+        run_bundle(resume=resume, **settings)
+    assert torch.load(out / "models" / "last.pt", weights_only=True)["epoch"] == 2
+
+
+@pytest.mark.usefixtures("no_caching")
+def test_resuming_from_a_state_that_is_cut_off(run_bundle: RunBundle, root_use: Any, tmp_path: Path) -> None:
+    out = shutil.copytree(root_use.trained_dir, tmp_path / "out")
+    cut_off(out / "models" / "last.pt")
+    with refused(r"last\.pt is no checkpoint that can be read"):
+        run_bundle(resume="true")
+
+
+@pytest.mark.usefixtures("no_caching")
 def test_weights_that_are_missing(run_bundle: RunBundle, tmp_path: Path) -> None:
     with refused(r"there is no checkpoint .*model\.pt"):
         run_bundle("evaluating", "train", "evaluate", "acdc.yaml")

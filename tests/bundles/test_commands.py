@@ -87,7 +87,8 @@ def test_training_leaves_its_files(use: Any) -> None:
     pictures = matching(files, "overlays/*_patient002_e?.png")
     assert sorted(name[9:14] for name in pictures) == ["best_", "worst"]
     tables = {"metrics.csv", "volumes.csv", "summary.json", "report.html"}
-    assert files - pictures == {"models/last.pt", "models/model.pt", "split.json"} | tables
+    state = {"models/last.pt", "models/model.pt", "split.json", "training.json", "validation.jsonl", ".lock"}
+    assert files - pictures == state | tables
 
 
 def test_best_weights_are_a_plain_state_dict(use: Any) -> None:
@@ -206,6 +207,13 @@ def test_reports_go_to_mlflow_without_names(
     pages = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
     assert set(pages) == {"report.html", "reports/scan_001.html", "reports/scan_002.html"}
     assert not any("scanner" in page or "cine.nii" in page for page in pages.values())
+
+
+def test_folder_of_the_scans_is_not_on_record(use: Any, run_of: Callable[[str], Run], tracking_uri: str) -> None:
+    run = run_of("inference")
+    environment = Path(MlflowClient(tracking_uri).download_artifacts(run.info.run_id, "environment.json"))
+    record = f"{run.data.params} {run.data.tags} {environment.read_text(encoding='utf-8')}"
+    assert str(use.scans_dir) not in record
 
 
 def test_name_of_the_patient_is_nowhere(root_use: Any) -> None:

@@ -192,3 +192,39 @@ def test_folder_of_encrypted_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1").write_bytes(bytes.fromhex("3080 06092a864886f70d010703") + bytes(200))
     with pytest.raises(InputError, match="it is encrypted"):
         find_scans(tmp_path)
+
+
+def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dicom(tmp_path, "mr/1", study="1.1")
+    for name in ("1", "2"):
+        dicom(tmp_path, f"ct/{name}", study="1.2", modality="CT")
+    (tmp_path / "mr" / "secure").write_bytes(bytes.fromhex("3080 06092a864886f70d010703") + bytes(200))
+    touch(tmp_path, "mr/garbage.dcm", "mr/notes.txt")
+    encrypted = "it is encrypted (a Secure DICOM File); decrypt it first"
+    assert find_scans(tmp_path).left_out == (
+        {"what": "DICOM images of modality CT", "number": 2},
+        {"what": f"DICOM files that cannot be used ({encrypted})", "number": 1},
+        {"what": "files named .dcm, .dicom, .ima without a DICOM image", "number": 1},
+    )
+    assert "Left out: 2 DICOM images of modality CT, 1 DICOM files" in caplog.text
+
+
+def test_clean_folder_gives_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dicom(tmp_path, "mr/1.dcm")
+    touch(tmp_path, "a.nii.gz", "notes.txt")
+    assert find_scans(tmp_path).left_out == ()
+    assert caplog.text == ""
+
+
+def test_numbers_take_the_place_of_names_on_request(tmp_path: Path) -> None:
+    touch(tmp_path, "Roe.nii.gz")
+    dicom(tmp_path, "Doe/1")
+    assert [(item["case_id"], item["name"]) for item in find_scans(tmp_path, case_names="number")] == [
+        ("study_001", "Doe"),
+        ("study_002", "Roe"),
+    ]
+
+
+def test_unknown_case_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="case_names must be one of path, number, got 'name'"):
+        find_scans(tmp_path, case_names="name")

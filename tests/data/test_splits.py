@@ -98,6 +98,11 @@ def test_too_few_patients_are_refused_with_the_way_out() -> None:
         make_split(items)
 
 
+def test_single_patient_is_refused_without_a_number_of_folds() -> None:
+    with pytest.raises(InputError, match=r"1 patient\(s\) cannot be split: .* Add patients"):
+        make_split([case("a")])
+
+
 @pytest.mark.parametrize("fold", [-1, 5])
 def test_fold_out_of_range_is_refused(fold: int) -> None:
     with pytest.raises(InputError, match=f"fold must be from 0 to num_folds - 1 = 4, got {fold}"):

@@ -36,6 +36,12 @@ def test_phase_is_taken_from_a_4d_file(nifti, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(nifti(tmp_path / "a.nii.gz", cine), frame=2).array, cine[..., 2])
 
 
+@pytest.mark.parametrize("shape", [(*SHAPE, 1), (*SHAPE, 1, 1)])
+def test_only_phase_needs_no_name(nifti, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    volume = read_volume(nifti(tmp_path / "a.nii.gz", ramp(*shape)))
+    np.testing.assert_array_equal(volume.array, ramp(*SHAPE))
+
+
 def test_png_comes_as_column_and_row(tmp_path: Path) -> None:
     Image.fromarray(np.array([[1, 2, 3], [4, 5, 6]], dtype=np.uint8)).save(tmp_path / "a.png")
     volume = read_volume(tmp_path / "a.png")
@@ -74,6 +80,14 @@ def test_truncated_file_is_refused(nifti, tmp_path: Path, suffix: str, kept: flo
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(VolumeError, match=r"(is truncated|cannot be read).*Copy or export the file again"):
         read_volume(path)
+
+
+def test_flipped_byte_is_found(nifti, tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(Path(nifti(tmp_path / "a.nii", ramp(*SHAPE))).read_bytes(), compresslevel=0))
+    content[400] ^= 0xFF  # stored, not compressed: only the checksum can tell
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(VolumeError, match=r"the file cannot be read: CRC check failed.*Copy or export the file again"):
+        read_volume(tmp_path / "a.nii.gz")
 
 
 @pytest.mark.parametrize("content", [b"not an image", gzip.compress(b"not an image"), b"\x1f\x8b\x08\x00broken"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from monai.engines import SupervisedTrainer
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.handlers import TrainingCheckpoint, WeightAverage, load_checkpoint, load_weights
+from pipeline.handlers import TrainingCheckpoint, WeightAverage, load_checkpoint, load_pretrained, load_weights
 from pipeline.handlers.checkpoint import save_atomically
 
 New = Callable[..., SupervisedTrainer]
@@ -101,6 +102,17 @@ def test_failed_save_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest
         patched.setattr(torch, "save", half)
         save_atomically({"epoch": 2}, tmp_path / "last.pt")
     assert load_checkpoint(tmp_path / "last.pt") == {"epoch": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_error_of_the_system_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(content: Any, file: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", refuse)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_atomically({"epoch": 2}, tmp_path / "last.pt")
+    assert caught.value.filename == str(tmp_path / "last.pt")
 
 
 def test_first_save_that_fails_leaves_no_file_of_that_name(tmp_path: Path) -> None:
@@ -340,6 +352,27 @@ def test_dictionary_of_something_else_is_refused(content: dict, message: str, tm
     torch.save(content, tmp_path / "model.pt")
     with pytest.raises(InputError, match=message):
         load_weights(nn.Linear(1, 1), tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    weights = {"weight": torch.tensor([[1.0, value]]), "bias": torch.zeros(1)}
+    torch.save(weights, tmp_path / "model.pt")
+    message = r"model.pt holds weights that are NaN or infinite, first in 'weight': 1 of 2 values"
+    with pytest.raises(InputError, match=message):
+        load_weights(nn.Linear(2, 1), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=message):
+        load_pretrained(nn.Linear(2, 1), tmp_path / "model.pt", may_differ="bias")
+
+
+def test_part_that_does_not_fit_may_hold_anything(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(1, 2), "bias": torch.full((3,), torch.nan)}, tmp_path / "model.pt")
+    assert load_pretrained(nn.Linear(2, 1), tmp_path / "model.pt", may_differ="bias")
+
+
+def test_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder, not a checkpoint. Name the file in it, such as .*model.pt"):
+        load_checkpoint(tmp_path)
 
 
 def test_state_of_a_training_is_no_weights(saved: Path) -> None:

@@ -216,3 +216,27 @@ def test_evaluator_without_data_loader_is_refused(
     evaluator.data_loader = []
     with pytest.raises(TypeError, match="must read a MONAI Dataset by a DataLoader"):
         segment_cohort(evaluator, tmp_path / "out")
+
+
+def test_numbered_scans_are_named_in_one_file_alone(
+    tmp_path: Path, three_scans: Path, make_evaluator: MakeEvaluator
+) -> None:
+    (three_scans / "b.nii.gz").rename(three_scans / "Doe.nii.gz")
+    truncate(three_scans / "Doe.nii.gz")
+    with pytest.raises(CohortError) as error:
+        segment_cohort(make_evaluator(find_scans(three_scans, case_names="number")), tmp_path / "out", progress=False)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    naming = [path.name for path in files if b"Doe" in path.read_bytes() or "Doe" in path.name]
+    assert naming == ["case_names.csv"]
+    assert "Doe" not in str(error.value)
+    assert masks_of(tmp_path / "out") == ["study_002.nii.gz", "study_003.nii.gz"]
+
+
+def test_pictures_count_the_phases_from_one(
+    tmp_path: Path, save_scan: SaveScan, make_evaluator: MakeEvaluator, labels: np.ndarray, monkeypatch: Any
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr("pipeline.reporting.overlay.save_overlay", lambda *_, title, **__: titles.append(title))
+    scan = save_scan("a.nii.gz", np.stack([labels, np.where(labels == 3, 2, labels)], axis=-1))
+    segment_cohort(make_evaluator(find_scans(scan)), tmp_path / "out", overlays=True, progress=False)
+    assert titles == ["a, phase 1 of 2", "a, phase 2 of 2"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import zlib
 from gzip import BadGzipFile
 from pathlib import Path
@@ -76,3 +77,8 @@ def test_reading_error_becomes_a_value() -> None:
 def test_reader_collates_one_item() -> None:
     reader = ScanReader(Dataset([3, 4], lambda item: {"image": item}), no_collation)
     assert [reader[index].batch for index in range(len(reader))] == [[{"image": 3}], [{"image": 4}]]
+
+
+def test_full_disk_is_said_with_the_file_and_a_way_out() -> None:
+    reason = explain(raised(RuntimeError("saving"), OSError(errno.ENOSPC, "No space left on device", "out/a.nii.gz")))
+    assert reason == "no space left on the device of out/a.nii.gz: free some, or choose another --output_dir."

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from pipeline.data.phantom.cine_study import CineStudy
 from pipeline.data.phantom.dicom import write_cine_dicom
@@ -141,3 +143,49 @@ def test_volumes_come_a_phase_and_a_structure(tmp_path: Path, nifti: str) -> Non
 def test_unknown_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         study_options(**settings)
+
+
+def one_phase(tmp_path: Path, image: str, **settings: Any) -> tuple[StudyResult, str]:
+    """Write a study as a scan of its first phase alone, and return it with the page of its report."""
+    options = study_options(report=True, **settings)
+    source = open_source(image)
+    if source.stack is not None:
+        source.stack = replace(
+            source.stack,
+            shape=(*SHAPE[:3], 1),
+            frames=tuple(of_slice[:1] for of_slice in source.stack.frames),
+            phase_times_ms=None,
+        )
+    voxels = source.voxels()[..., :1]
+    source.voxels = lambda: voxels  # type: ignore[method-assign]
+    study = StudyWriter(tmp_path / "out", options)("a", 1, source, heart()[..., :1])
+    return study, (tmp_path / "out" / "reports" / "a.html").read_text(encoding="utf-8")
+
+
+def test_report_of_one_phase_names_no_phase(tmp_path: Path, nifti: str) -> None:
+    study, page = one_phase(tmp_path, nifti)
+    assert "The one phase of the scan, base to apex" in page
+    assert "LV volume" in page and "phase not known" in page
+    assert not any(word in page for word in ("End-diastole", "EDV", "women", "Normal:"))
+    assert study.as_dict()["function"]["lv_edv_ml"] is None
+
+
+def test_one_phase_has_no_structured_report_and_says_so(tmp_path: Path, dicom: str) -> None:
+    study, _ = one_phase(tmp_path, dicom, dicom_seg="none", dicom_sr=True)
+    assert "dicom_sr" not in study.files
+    assert study.repairs[-1].resolution == "no structured report: its measurements are named after phases"
+
+
+def test_images_of_one_uid_get_no_dicom_objects(tmp_path: Path, dicom: str) -> None:
+    for path in Path(dicom).rglob("*.dcm"):
+        image = dcmread(path)
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+        image.save_as(path)
+    study = write(tmp_path, dicom, dicom_seg="ed_es", dicom_sr=True)
+    assert list(study.files) == ["measurements"]
+    assert study.repairs[-1].problem == "24 images share 1 SOP Instance UID"
+    assert study.repairs[-1].resolution.startswith("no DICOM SEG and no structured report")
+
+
+def test_shared_uids_do_not_matter_without_dicom_objects(tmp_path: Path, dicom: str) -> None:
+    assert not any("SOP" in repair.problem for repair in write(tmp_path, dicom).repairs)

@@ -51,3 +51,8 @@ def test_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(InputError, match=r"output_dir .*out cannot be written: .* Choose another"):
         MaskTargets(tmp_path / "file" / "out", [])
+
+
+def test_mask_of_a_numbered_scan_has_its_number(tmp_path: Path) -> None:
+    item = {"image": "in/Doe.nii", "case_id": "study_001", "name": "Doe"}
+    assert MaskTargets(tmp_path / "out", [item])["study_001"] == tmp_path / "out" / "study_001.nii.gz"

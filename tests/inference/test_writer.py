@@ -75,7 +75,10 @@ def test_cine_keeps_the_duration_of_a_phase(tmp_path: Path, labels: np.ndarray) 
     assert mask.header.get_xyzt_units() == ("mm", "msec")
 
 
-@pytest.mark.parametrize(("scan_shape", "mask_shape"), [((6, 5, 3), (6, 5, 3, 1)), ((6, 5, 3, 1), (6, 5, 3))])
+@pytest.mark.parametrize(
+    ("scan_shape", "mask_shape"),
+    [((6, 5, 3), (6, 5, 3, 1)), ((6, 5, 3, 1), (6, 5, 3)), ((18, 5), (18, 5, 1, 1)), ((18, 5, 1), (18, 5, 1, 1))],
+)
 def test_one_phase_takes_the_shape_of_the_scan(
     tmp_path: Path, save_scan: SaveScan, scan_shape: tuple[int, ...], mask_shape: tuple[int, ...]
 ) -> None:

@@ -137,3 +137,15 @@ def test_columns_that_no_study_has_are_left_out(tmp_path: Path, study: Any, read
     assert "Time" not in page.text
     timed = read_page(write_cohort_report(tmp_path / "d.html", studies=[StudyRow("a", study.function(), seconds=2.0)]))
     assert "Time s" in timed.text
+
+
+def test_one_phase_has_a_volume_in_a_column_of_its_own(tmp_path: Path, study: Any, read_page: Any) -> None:
+    one = type(study)(study.image[..., :1], study.mask[..., :1], study.affine).function()
+    page = read_page(write_cohort_report(tmp_path / "c.html", studies=[StudyRow("a", one)]))
+    assert "LV volume mL RV volume mL" in page.text
+    assert f"No flag – – – – – – {one.lv_ml[0]:.0f} {one.rv_ml[0]:.0f}" in page.text
+
+
+def test_cohort_of_cines_has_no_column_of_one_phase(tmp_path: Path, study: Any, read_page: Any) -> None:
+    page = read_page(write_cohort_report(tmp_path / "c.html", studies=[StudyRow("a", study.function())]))
+    assert "LV volume" not in page.text

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.metrics.function import CardiacFunction
-from pipeline.reporting.numbers_table import NumberRow, number_notes, number_tables
+from pipeline.reporting.numbers_table import NumberRow, known_numbers, number_notes, number_tables
 
 FUNCTION = CardiacFunction(
     lv_ml=(140.0, 56.0),
@@ -74,3 +74,30 @@ def test_notes_say_what_is_known() -> None:
     assert "Normal: 95 % of healthy adults." in notes
     assert "Indexed: by body surface, 2.00 m² by Mosteller from 180 cm, 80 kg." in notes
     assert "Heart rate 60 beats a minute." in notes
+
+
+ONE_PHASE = replace(FUNCTION, lv_ml=(55.0,), rv_ml=(60.0,), myo_ml=(90.0,), es_phase=0, heart_rate_bpm=60.0)
+
+
+def test_one_phase_has_volumes_without_ranges() -> None:
+    rows = [(row.short, row.value, row.normal, row.outside) for table in number_tables(ONE_PHASE) for row in table.rows]
+    assert rows == [
+        ("LV volume", "55", (), ""),
+        ("Myocardium", "90", (), ""),
+        ("RV volume", "60", (), ""),
+    ]
+
+
+def test_note_of_one_phase_says_what_is_not_known() -> None:
+    (note,) = number_notes(ONE_PHASE)
+    assert "Whether it is end-diastole is not known" in note
+
+
+def test_numbers_of_one_phase_are_its_volumes_and_the_patients() -> None:
+    known = {name: value for name, value in known_numbers(ONE_PHASE).items() if value is not None}
+    assert known == {"lv_ml": 55.0, "rv_ml": 60.0, "myo_ml": 90.0, "heart_rate_bpm": 60.0}
+
+
+def test_numbers_of_several_phases_are_those_of_the_function() -> None:
+    known = known_numbers(FUNCTION)
+    assert (known["lv_edv_ml"], known["rv_esv_ml"], known["lv_ml"]) == (140.4, 66.0, None)

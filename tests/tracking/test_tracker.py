@@ -272,9 +272,9 @@ def test_flag_as_the_command_line_gives_it(value: Any) -> None:
     assert RunTracker(enabled=value).enabled is True
 
 
-@pytest.mark.parametrize("name", ["enabled", "system_metrics"])
-def test_flag_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name} must be true or false, got 'maybe'"):
+@pytest.mark.parametrize(("name", "setting"), [("enabled", "record"), ("system_metrics", "system_metrics")])
+def test_flag_that_is_none_is_refused(name: str, setting: str) -> None:
+    with pytest.raises(InputError, match=f"^{setting} must be true or false, got 'maybe'"):
         RunTracker(**{name: "maybe"})
 
 

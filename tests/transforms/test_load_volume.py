@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, input_error_within
 from pipeline.transforms import LoadVolume, LoadVolumed
+from pipeline.transforms.load_volume import CheckedNiftiReader
 
 AFFINE = np.array([[0, -1.5, 0, 10], [1.2, 0, -4, 20], [0.9, 0, 7, 30], [0, 0, 0, 1]])
 
@@ -61,6 +63,59 @@ def test_uncompressed_file_that_is_cut_off_is_named(scan: Path) -> None:
     cut_in_half(plain)
     with pytest.raises(InputError, match=r"scan\.nii cannot be read"):
         LoadVolume()(plain)
+
+
+def test_flipped_byte_that_nibabel_overlooks_is_found(scan: Path) -> None:
+    content = bytearray(gzip.compress(nib.load(scan).to_bytes(), compresslevel=0))
+    content[500] ^= 0xFF  # stored, not compressed: only the checksum can tell
+    scan.write_bytes(content)
+    nib.load(scan).get_fdata()
+    with pytest.raises(InputError, match=r"scan\.nii\.gz cannot be read: .*CRC check failed.* Copy or export it again"):
+        LoadVolume()(scan)
+
+
+def test_unsound_header_is_refused_with_the_name_of_its_file(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.ones((4, 3, 2), np.int16), np.diag([50, 50, 8, 1])), tmp_path / "wide.nii.gz")
+    with pytest.raises(InputError, match=r"wide\.nii\.gz cannot be read: .* got 50, 50, 8\. Check the unit") as caught:
+        LoadVolume()(tmp_path / "wide.nii.gz")
+    # it is what the user is shown
+    assert input_error_within(caught.value) is caught.value
+
+
+@pytest.mark.parametrize("offset", [float("nan"), float("inf")])
+def test_header_that_no_number_describes_is_refused(scan: Path, offset: float) -> None:
+    content = bytearray(nib.load(scan).to_bytes())
+    content[108:112] = np.float32(offset).tobytes()
+    scan.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match=r"scan\.nii\.gz cannot be read: "):
+        LoadVolume()(scan)
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (12, 10, 4), (12, 10, 4, 3), (12, 10, 1, 1)])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_metadata_is_that_of_monai(tmp_path: Path, suffix: str, shape: tuple[int, ...]) -> None:
+    path = tmp_path / f"a{suffix}"
+    nib.save(nib.Nifti1Image(np.arange(np.prod(shape), dtype=np.int16).reshape(shape), AFFINE), path)
+    image, expected = LoadVolume()(path), LoadImage(image_only=True)(path)
+    np.testing.assert_array_equal(image, expected)
+    assert image.dtype == expected.dtype
+    assert set(image.meta) == set(expected.meta)
+    for key in ("filename_or_obj", "affine", "original_affine", "original_channel_dim", "spatial_shape", "space"):
+        np.testing.assert_array_equal(image.meta[key], expected.meta[key])
+
+
+def test_fifth_axis_of_one_entry_is_dropped(tmp_path: Path) -> None:
+    voxels = np.arange(72, dtype=np.int16).reshape(4, 3, 2, 3, 1)
+    nib.save(nib.Nifti1Image(voxels, AFFINE), tmp_path / "a.nii.gz")
+    image = LoadVolume()(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(image, voxels[..., 0])
+    np.testing.assert_allclose(image.affine, AFFINE, atol=1e-5)
+    assert image.meta["spatial_shape"].tolist() == [4, 3, 2]
+
+
+def test_reader_stacks_a_list_as_that_of_monai(scan: Path) -> None:
+    load = LoadImage(reader=CheckedNiftiReader)
+    np.testing.assert_array_equal(load([scan, scan]), LoadImage()([scan, scan]))
 
 
 def test_decoders_that_are_not_needed_are_not_missed(

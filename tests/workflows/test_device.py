@@ -9,6 +9,7 @@ from torch import nn
 from pipeline.errors import InputError
 from pipeline.networks import ASPPNet
 from pipeline.workflows import load_network, place
+from pipeline.workflows.device import require_device
 
 
 def small(spatial_dims: int = 2) -> ASPPNet:
@@ -44,3 +45,18 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save(small().state_dict(), tmp_path / "model.pt")
     with pytest.raises(InputError, match=r"model.pt holds the weights of another network than ASPPNet"):
         load_network(small(spatial_dims=3), tmp_path / "model.pt", "cpu")
+
+
+def test_device_of_this_machine_passes() -> None:
+    require_device(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "gpu", torch.device("cuda:77")])
+def test_device_that_is_not_there_is_refused(device: torch.device | str) -> None:
+    with pytest.raises(InputError, match=r"device must be one of this machine, which has cpu.*, got '(cuda:77|gpu)'"):
+        require_device(device)
+
+
+def test_name_of_a_device_is_refused_with_the_way_to_write_it() -> None:
+    with pytest.raises(InputError, match=r"got the text 'cpu'. Write it as --device \"\\\$torch.device\('cpu'\)\""):
+        require_device("cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 import sys
@@ -26,6 +27,7 @@ from pipeline.workflows.start import (
     input_error_within,
     preflight,
     readable_error_within,
+    require_channels,
     require_large_enough,
     require_writable,
     show_error,
@@ -69,6 +71,22 @@ def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"output_dir .*below cannot be written \(.+\)\. Choose a folder"):
         require_writable(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize(("channels", "label_map"), [(4, "acdc"), (5, "acdc"), (2, {1: 0, 2: 1})])
+def test_network_with_a_channel_for_each_label_passes(channels: int, label_map: Any) -> None:
+    require_channels(ASPPNet(out_channels=channels), label_map)
+
+
+@pytest.mark.parametrize("network", [ASPPNet(out_channels=3), nn.Conv2d(1, 3, 1)])
+def test_network_with_fewer_channels_than_labels_is_refused(network: nn.Module) -> None:
+    message = "out_channels must be at least 4, since label_map gives the labels 0 to 3, got 3"
+    with pytest.raises(InputError, match=message):
+        require_channels(network, {1: 3})
+
+
+def test_network_that_tells_no_channels_passes() -> None:
+    require_channels(nn.Identity(), "acdc")
 
 
 def test_nothing_is_made_for_a_window_that_is_too_small(tmp_path: Path) -> None:
@@ -226,3 +244,29 @@ def test_value_error_of_a_library_needs_its_stack() -> None:
     with pytest.raises(ValueError, match="invalid literal") as caught:
         int("two")
     assert readable_error_within(caught.value) is None
+
+
+def test_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    error = wrapped(OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "last.pt")))
+    show_error(type(error), error, error.__traceback__)
+    assert capsys.readouterr().err.splitlines() == [
+        "",
+        f"Error: {tmp_path / 'last.pt'} could not be written: no space left on the disk of {tmp_path}. Free some, or "
+        "choose another --output_dir. A training goes on from its last whole epoch with --resume true.",
+    ]
+
+
+def test_full_disk_without_a_name_is_told_too() -> None:
+    error = wrapped(OSError(errno.ENOSPC, "No space left on device"))
+    assert str(readable_error_within(error)).startswith("a file could not be written: no space left on a disk in use.")
+
+
+def test_other_error_of_the_system_needs_its_stack() -> None:
+    assert readable_error_within(wrapped(OSError(errno.EIO, "Input/output error"))) is None
+
+
+@pytest.mark.usefixtures("undone")
+def test_setting_out_of_range_is_refused() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        run_initialize(max_epochs=0, _doubled="$2 * @max_epochs")
+    assert str(input_error_within(caught.value)) == "max_epochs must be a whole number of at least 1, got 0."
