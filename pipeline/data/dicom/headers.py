@@ -154,6 +154,8 @@ def _missing_pixels(dataset: FileDataset, file: BinaryIO, size: int) -> str:
         return f"it claims to hold {frames} images"
     left = size - file.tell()
     if left <= 0:
+        if value(dataset, "EncryptedAttributesSequence"):
+            return "its pixel data is encrypted; decrypt it first"
         return "it has no pixel data: it is cut off, or they were taken out"
     if syntax and syntax.is_transfer_syntax and syntax.is_encapsulated:
         return _broken_fragments(file, size)

@@ -71,6 +71,15 @@ def test_object_whose_size_is_encrypted_is_bad(image: Path) -> None:
     assert "encrypted" in bad.reason
 
 
+def test_object_whose_pixels_are_encrypted_is_damaged(image: Path) -> None:
+    dataset = pydicom.dcmread(image)
+    del dataset.PixelData
+    dataset.EncryptedAttributesSequence = [pydicom.Dataset()]
+    dataset.save_as(image)
+    (frame,) = read(image).frames
+    assert frame.header.damage == "its pixel data is encrypted; decrypt it first"
+
+
 @pytest.mark.parametrize("missing", [1, 12, 60])
 def test_image_cut_off_in_its_pixels_is_damaged(image: Path, missing: int) -> None:
     cut(image, image.stat().st_size - missing)
