@@ -14,12 +14,10 @@ from pipeline.comparison.text import (
     describe_pair,
     digits_of,
     explain_pairs,
-    interval_text,
     missed,
     number,
-    p_text,
+    pair_cells,
     parameters_text,
-    signed,
 )
 
 MAX_SETTINGS = 12
@@ -160,19 +158,8 @@ def _pairs(pairs: Sequence[Pair], scatters: Sequence[str]) -> str:
 
 
 def _pair_row(item: Difference) -> str:
-    digits = digits_of(item.measure)
-    cells = [
-        number(item.mean_a, digits),
-        number(item.mean_b, digits),
-        signed(item.difference, digits),
-        interval_text(item),
-        p_text(item.p),
-        p_text(item.p_adjusted),
-        str(item.num_cases),
-        str(item.num_patients),
-        item.verdict or NOTHING,
-    ]
-    return f"<tr>{_cell(item.measure, 'text')}{''.join(map(_cell, cells))}</tr>"
+    name, *cells = pair_cells(item)
+    return f"<tr>{_cell(name, 'text')}{''.join(map(_cell, cells))}</tr>"
 
 
 def _head(texts: Iterable[str], numbers: Iterable[str], more_texts: Iterable[str] = ()) -> str:

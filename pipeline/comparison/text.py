@@ -119,7 +119,7 @@ def describe_pair(pair: Pair) -> str:
 def _pairs(pairs: Sequence[Pair]) -> list[str]:
     """A named pair with all figures; of several, the first figure alone: the files have the others."""
     if len(pairs) == 1:
-        rows = [_pair_cells(item) for item in pairs[0].differences]
+        rows = [pair_cells(item) for item in pairs[0].differences]
         return [describe_pair(pairs[0]), *layout(_PAIR_COLUMNS, rows)]
     first = pairs[0].differences[0].measure if pairs[0].differences else ""
     rows = [_first_cells(pair, item) for pair in pairs for item in pair.differences if item.measure == first]
@@ -155,7 +155,8 @@ def _cells(place: int, row: Row) -> tuple[str, ...]:
     )
 
 
-def _pair_cells(item: Difference) -> tuple[str, ...]:
+def pair_cells(item: Difference) -> tuple[str, ...]:
+    """Return the texts of a paired difference in the order of the table's head: the figure's name, its numbers."""
     digits = digits_of(item.measure)
     return (
         item.measure,
@@ -172,7 +173,7 @@ def _pair_cells(item: Difference) -> tuple[str, ...]:
 
 
 def _first_cells(pair: Pair, item: Difference) -> tuple[str, ...]:
-    _, *figures, cases, _patients, better = _pair_cells(item)
+    _, *figures, cases, _patients, better = pair_cells(item)
     return (pair.name_b, *figures, cases, better)
 
 
