@@ -1,4 +1,5 @@
-# Two commands: `make demo` shows the main job on a phantom, `make test` runs the tests. Both make .venv first.
+# `make demo` shows the main job on a phantom, `make test` runs the tests, `make bench` times this beside its peers.
+# Each makes .venv first.
 # README.md gives the same as plain commands for machines without make.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ PY := $(VENV)/bin/python
 B := bundles/cardiac_sax_segmentation
 DEMO := runs/demo
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test bench lint format lock clean
 
 demo: $(VENV)/.installed
 	$(PY) -m pipeline data phantom $(DEMO)/phantom --num_patients 12 --seed 0
@@ -26,6 +27,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(PY) -m pytest
 
+# writes benchmarks/RESULTS.md; the peers live in an environment of their own
+bench: $(VENV)/.installed .venv-bench/.installed
+	$(PY) -m benchmarks.bench --peers_python .venv-bench/bin/python
+
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
@@ -42,6 +47,11 @@ lock: $(VENV)/.installed-dev
 
 clean:
 	rm -rf $(VENV) $(DEMO)
+
+.venv-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install '.[bench]'
+	touch $@
 
 # One stamp for each extra: nothing is installed again until the pins change.
 $(VENV)/bin/python:

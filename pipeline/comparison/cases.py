@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.comparison.records import RunRecord
+from pipeline.comparison.source import RunSource
 from pipeline.errors import InputError
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 CASES_ARTIFACT = "evaluation/metrics.csv"
 _NAMES = ("case_id", "patient_id", "phase", "group", "fold")
 _COUNTED = ("missed_", "false_alarm_")
+TOLERANCE = 1e-9
+"""Of equal figures: another number of threads adds in another order."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,19 @@ class Cases:
         figures = {name: values[chosen] for name, values in self.figures.items()}
         return Cases(tuple(case_ids), tuple(self.patient_ids[place] for place in chosen), figures)
 
+    def equals(self, other: Cases) -> bool:
+        """Return whether both have the same cases, and the same value of each figure that both have.
+
+        A second evaluation of the same weights does, to the last digit that a table keeps.
+        """
+        if set(self.case_ids) != set(other.case_ids):
+            return False
+        theirs, shared = other.take(self.case_ids), self.figures.keys() & other.figures.keys()
+        return all(
+            np.allclose(self.figures[key], theirs.figures[key], rtol=0, atol=TOLERANCE, equal_nan=True)
+            for key in shared
+        )
+
     def summary(self) -> dict[str, float]:
         """Return each figure's mean over the cases that count; of ``missed_…`` and ``false_alarm_…`` the number."""
         return {name: _sum_up(name, values) for name, values in self.figures.items()}
@@ -84,15 +94,14 @@ def pool(tables: Sequence[Cases]) -> Cases:
     )
 
 
-def read_cases(client: MlflowClient, record: RunRecord) -> Cases:
+def read_cases(source: RunSource, record: RunRecord) -> Cases:
     """Read the table of cases that the evaluation of a run has written.
 
     Raises:
         InputError: the run has none, or it is damaged.
     """
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            text = Path(client.download_artifacts(record.id, CASES_ARTIFACT, folder)).read_text(encoding="utf-8")
+        text = source.text(record, CASES_ARTIFACT)
     except Exception as error:  # MLflow's, the system's or the network's, by the kind of artifact store
         raise InputError(
             f"The run '{record.name}' ({record.id}, {record.status}) has no {CASES_ARTIFACT}: it ended before its "

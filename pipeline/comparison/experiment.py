@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pipeline.comparison.cases import Cases, pool, read_cases
 from pipeline.comparison.charts import MAX_SERIES
+from pipeline.comparison.opening import open_source
 from pipeline.comparison.paired import Pair, adjust, compare_paired
 from pipeline.comparison.params import Setting, differing_settings
-from pipeline.comparison.records import RunRecord, choose_runs, read_runs
+from pipeline.comparison.records import RunRecord, choose_runs
 from pipeline.comparison.rows import Row, arrange
-from pipeline.comparison.sqlite_runs import read_sqlite_runs
+from pipeline.comparison.source import RunSource, find_experiment, no_runs
 from pipeline.errors import InputError
 from pipeline.tracking.keys import hide_credentials
-from pipeline.tracking.reading import find_experiment, open_to_read
-from pipeline.tracking.store import sqlite_file
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 Curve = list[tuple[float, float]]
 
@@ -57,11 +52,11 @@ class CaseReader:
     """Reads the cases of runs and rows, each file once.
 
     Args:
-        client: client of the store.
+        source: the store.
     """
 
-    def __init__(self, client: MlflowClient) -> None:
-        self._client = client
+    def __init__(self, source: RunSource) -> None:
+        self._source = source
         self._known: dict[str, Cases | InputError] = {}
 
     def of_run(self, record: RunRecord) -> Cases:
@@ -72,7 +67,7 @@ class CaseReader:
         """
         if record.id not in self._known:
             try:
-                self._known[record.id] = read_cases(self._client, record)
+                self._known[record.id] = read_cases(self._source, record)
             except InputError as error:
                 self._known[record.id] = error
         found = self._known[record.id]
@@ -117,12 +112,12 @@ def compare_experiment(
     Raises:
         InputError: the store, the experiment or a run cannot be found, or the two of ``paired`` cannot be compared.
     """
-    client, uri = open_to_read(tracking_uri)
-    found = find_experiment(client, uri, experiment)
-    records = [record for record in _read_runs(client, uri, found.experiment_id) if _is_compared(record)]
+    source = open_source(tracking_uri)
+    found = find_experiment(source, experiment)
+    records = [record for record in source.runs(found.id) if _is_compared(record)]
     if not records:
-        raise InputError(f"The experiment '{found.name}' in {hide_credentials(uri)} has no training or evaluation yet.")
-    reader = CaseReader(client)
+        raise no_runs(source, found)
+    reader = CaseReader(source)
     rows, notes = arrange(_chosen(records, [*runs, *paired] if runs else ()), reader.of_run, measure)
     _require_measure(rows, measure)
     settings = differing_settings([row.params for row in rows])
@@ -131,16 +126,9 @@ def compare_experiment(
     else:
         pairs, more = _pairs_with_best(rows, reader, allow_different_data, seed)
         notes += more
-    curves = read_curves(client, rows)
-    return Comparison(
-        found.name, hide_credentials(uri), tuple(rows), tuple(settings), tuple(pairs), curves, tuple(notes)
-    )
-
-
-def _read_runs(client: MlflowClient, uri: str, experiment_id: str) -> list[RunRecord]:
-    file = sqlite_file(uri)
-    found = read_sqlite_runs(file, experiment_id) if file is not None else None
-    return read_runs(client, experiment_id) if found is None else found
+    curves = read_curves(source, rows)
+    store = hide_credentials(source.uri)
+    return Comparison(found.name, store, tuple(rows), tuple(settings), tuple(pairs), curves, tuple(notes))
 
 
 def _require_measure(rows: Sequence[Row], measure: str) -> None:
@@ -220,19 +208,24 @@ def _pairs_with_best(
 
 
 def _readable(rows: Sequence[Row], reader: CaseReader) -> tuple[list[Row], list[str]]:
-    """The first rows that have cases, and why others have none."""
+    """The first rows that have cases, each of other weights, and why others are left out."""
     readable: list[Row] = []
     errors: list[str] = []
     for row in rows[: 2 * MAX_PAIRS]:
         try:
-            reader.of_row(row)
-            readable.append(row)
+            cases = reader.of_row(row)
         except InputError as error:
             errors.append(str(error))
+            continue
+        twin = next((other for other in readable if reader.of_row(other).equals(cases)), None)
+        if twin is None:
+            readable.append(row)
+        else:
+            errors.append(f"'{row.label}' has the figures of '{twin.label}' in every case: the same weights again.")
     return readable[: MAX_PAIRS + 1], errors
 
 
-def read_curves(client: MlflowClient, rows: Sequence[Row]) -> dict[str, Curve]:
+def read_curves(source: RunSource, rows: Sequence[Row]) -> dict[str, Curve]:
     """Read the validation Dice of the first runs that are trainings, a request each.
 
     Returns:
@@ -242,8 +235,7 @@ def read_curves(client: MlflowClient, rows: Sequence[Row]) -> dict[str, Curve]:
     for row in rows:
         for run in row.runs:
             if len(curves) < MAX_SERIES and run.tags.get("job") == "training" and CURVE_METRIC in run.metrics:
-                history = client.get_metric_history(run.id, CURVE_METRIC)
-                steps = {item.step: item.value for item in sorted(history, key=lambda item: item.timestamp)}
+                steps = dict(source.history(run.id, CURVE_METRIC))
                 name = row.label if not row.folds else f"{row.label}, {run.name}"
                 curves[name] = sorted((float(step), value) for step, value in steps.items())
     return curves

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 
+from pipeline.errors import InputError
+
 
 class SliceDataset(Randomizable, Dataset):
     """Every slice of every volume once, as a window at a random place around the heart.
@@ -24,6 +26,7 @@ class SliceDataset(Randomizable, Dataset):
         neighbors: slices to either side that the image gets as channels, see ``transforms.neighbor_slices``.
 
     Raises:
+        InputError: no label has a structure.
         ValueError: ``volumes`` is empty, or ``neighbors`` is negative.
     """
 
@@ -44,19 +47,29 @@ class SliceDataset(Randomizable, Dataset):
         self.anywhere_prob = anywhere_prob
         self.index: list[tuple[int, int]] = []
         self.centers: list[np.ndarray] = []
+        any_label = False
         for volume in range(len(volumes)):  # type: ignore[arg-type]
             label = volumes[volume]["label"]
             self.centers.append(label_center(label))
+            any_label = any_label or bool(_plain(label).any())
             self.index += [(volume, position) for position in range(label.shape[-1])]
         if not self.index:
             raise ValueError("volumes must hold at least one slice, got none.")
+        if not any_label:
+            raise InputError(
+                f"none of the {len(self.centers)} volumes to train on has a structure in its label: there is only "
+                "background to learn. Check the label files and --label_map (`python -m pipeline data check DIR`)."
+            )
 
     def __len__(self) -> int:
         """Return the number of slices."""
         return len(self.index)
 
-    def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
-        """Return ``image`` ``(1 + 2 * neighbors, *window_size)`` and ``label`` ``(1, *window_size)`` of one slice."""
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        """Return ``image`` ``(1 + 2 * neighbors, *window_size)`` and ``label`` ``(1, *window_size)`` of one slice.
+
+        Where the volume has a ``case_id`` it goes along, so that a batch can be named.
+        """
         volume, position = self.index[i]
         item = self.volumes[volume]
         shape = np.array(item["label"].shape[1:3])
@@ -66,7 +79,8 @@ class SliceDataset(Randomizable, Dataset):
         places = range(position - self.neighbors, position + self.neighbors + 1)
         image = torch.cat([stack[..., min(max(place, 0), stack.shape[-1] - 1)] for place in places])
         slices = {"image": image, "label": label[..., position]}
-        return {key: cut_window(slice_, start, self.window_size) for key, slice_ in slices.items()}
+        window = {key: cut_window(slice_, start, self.window_size) for key, slice_ in slices.items()}
+        return window | {key: item[key] for key in ("case_id",) if key in item}
 
     def _draw_center(self, center: np.ndarray, shape: np.ndarray) -> np.ndarray:
         if self.R.random_sample() < self.anywhere_prob:

@@ -17,11 +17,14 @@ from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from torch import nn
 
 from pipeline.errors import InputError, exception_chain
+from pipeline.handlers.checksum import checksum_path, require_checksum
 
 logger = logging.getLogger(__name__)
 
 LAST = "last.pt"
 BEST = "model.pt"
+HEAD = "head."
+"""Prefix of the output layer's weights, one row a class."""
 # what torch.load raises for bytes that are no checkpoint, or only half of one
 UNREADABLE = (
     RuntimeError,
@@ -113,6 +116,8 @@ class TrainingCheckpoint:
         best = self.validator.state
         if best.best_metric_epoch == engine.state.epoch:
             weights = _unwrapped(self.weights).state_dict()
+            # that of other weights, where they were put here
+            checksum_path(self.best_path).unlink(missing_ok=True)
             save_atomically({key: value.detach().cpu() for key, value in weights.items()}, self.best_path)
         objects = self.objects | ({"scaler": engine.scaler} if engine.scaler is not None else {})
         state = {
@@ -171,13 +176,14 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a file of ``torch.save``, tensors and plain data only.
 
     Raises:
-        InputError: the file is missing, or is no whole checkpoint.
+        InputError: the file is missing, is no whole checkpoint, or has another checksum than ``NAME.sha256`` beside it.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a checkpoint. Name the file in it, such as {path / BEST}.")
     if not path.is_file():
         raise InputError(f"there is no checkpoint {path}. Train first, or name one that exists.")
+    require_checksum(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
@@ -273,6 +279,13 @@ def _require_same_keys(network: nn.Module, weights: Mapping[str, Any], path: Pat
     differing = sorted((key for key in keys if expected.get(key) != found.get(key)), key=str)
     if not differing:
         return
+    if all(str(key).startswith(HEAD) for key in differing):
+        classes = [shapes[f"{HEAD}weight"][0] for shapes in (found, expected) if f"{HEAD}weight" in shapes]
+        if len(classes) == 2:
+            raise InputError(
+                f"{path} holds the weights of a network for another set of labels: {classes[0]} classes with the "
+                f"background, this one has {classes[1]}. Give --network_def#out_channels {classes[0]}, or fine-tune."
+            )
     examples = "; ".join(f"{key}: network {expected.get(key)}, file {found.get(key)}" for key in differing[:4])
     raise InputError(
         f"{path} holds the weights of another network than {type(network).__name__}: {len(differing)} of "

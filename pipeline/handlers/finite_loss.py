@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
@@ -20,7 +23,7 @@ class RequireFiniteLoss:
         """Check the loss of one iteration.
 
         Raises:
-            InputError: the loss is NaN or infinite; names epoch, iteration and the range of the batch's images.
+            InputError: the loss is NaN or infinite; names epoch, iteration, and cases and range of the batch's images.
         """
         loss = engine.state.output["loss"]
         if torch.isfinite(loss):
@@ -28,6 +31,13 @@ class RequireFiniteLoss:
         image = engine.state.output["image"]
         raise InputError(
             f"the loss is {loss.item()} in epoch {engine.state.epoch}, iteration {engine.state.iteration}: the batch's "
-            f"images range from {image.min().item():.4g} to {image.max().item():.4g}. The last whole epoch is in the "
-            "checkpoint; check the data (`python -m pipeline data check`), or lower --learning_rate."
+            f"images{_cases(engine.state.batch)} range from {image.min().item():.4g} to {image.max().item():.4g}. The "
+            "last whole epoch is in the checkpoint; check the data (`python -m pipeline data check`), or lower "
+            "--learning_rate."
         )
+
+
+def _cases(batch: Any) -> str:
+    """Return which cases a batch is made of, where its items say so."""
+    names = batch.get("case_id", ()) if isinstance(batch, Mapping) else ()
+    return f", of {', '.join(sorted({str(name) for name in names}))}," if names else ""

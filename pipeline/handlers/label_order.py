@@ -62,6 +62,8 @@ class RequireLabelOrder:
         with torch.inference_mode():
             for place in places:
                 sample = self.dataset[int(place)]
+                # transforms that cut windows return a list of them
+                sample = sample[0] if isinstance(sample, list) else sample
                 seen = self.network(sample["image"][None].to(device)).argmax(dim=1).cpu().numpy().ravel()
                 said = np.asarray(sample["label"]).astype(np.int64).ravel()
                 np.add.at(confusion, (said, np.minimum(seen, len(Structure) - 1)), 1)

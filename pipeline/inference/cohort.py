@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from pipeline.inference.phases import IMAGE, PhasePreprocessing
+from pipeline.inference.prediction import ScanPredictor
 from pipeline.inference.reading import ReadScan, ScanReader, attempt
 from pipeline.inference.results import CohortError, CohortResult, ScanResult, write_case_names
+from pipeline.inference.sharing import is_first, merged, own_scans
 from pipeline.inference.source import ScanSource, open_source
 from pipeline.inference.study import StudyOptions, StudyResult, StudyWriter, extreme_phases, volumes_ml
 from pipeline.inference.targets import MaskTargets
+from pipeline.inference.uncertainty_map import write_uncertainty
 from pipeline.metrics.summary import EXPECTED_DICE
 
 DrawOverlay = Callable[..., Any]
-Process = Callable[[Any, Any], Any]
 
 
 def segment_cohort(
@@ -44,6 +47,9 @@ def segment_cohort(
     ``segmentation.json`` and ``segmentation.csv`` list scan, mask, volumes, time and reason of failure, and
     ``studies.csv`` the clinical numbers, a study a row. What goes wrong before the first scan (a checkpoint that does
     not load) is no scan's fault and is raised at once.
+
+    Where ``torch.distributed`` has been initialized the processes share the scans, each gets the result of all, and the
+    first one writes the listings and raises.
 
     Args:
         evaluator: its data loader reads a MONAI ``Dataset`` of items with ``image`` (NIfTI or DICOM) and ``case_id`` by
@@ -66,21 +72,27 @@ def segment_cohort(
     """
     loader = _loader(evaluator)
     datalist = cast(Dataset, loader.dataset).data
+    preprocessing = PhasePreprocessing(cast(Dataset, loader.dataset).transform, loader.collate_fn)
+    scans = own_scans(len(datalist))
     targets = MaskTargets(output_dir, datalist)
-    write_case_names(targets.output_dir, datalist)
+    if is_first():
+        write_case_names(targets.output_dir, datalist)
     write_study = StudyWriter(output_dir, options or StudyOptions(), publish)
     draw_overlay = _overlay_drawer() if overlays else None
-    with tqdm(total=len(datalist), desc="segment", unit="scan", disable=not progress) as bar:
-        segmenter = _Segmenter(datalist, targets, write_study, draw_overlay, bar)
+    with tqdm(total=len(scans), desc="segment", unit="scan", disable=not (progress and is_first())) as bar:
+        predict = ScanPredictor(evaluator, evaluator._process_function, preprocessing)
+        segmenter = _Segmenter(datalist, predict, targets, write_study, draw_overlay, bar)
+        results = segmenter.results
         try:
-            with _scan_by_scan(evaluator, loader, segmenter.step):
+            with _scan_by_scan(evaluator, ScanReader(datalist, preprocessing.read, scans), segmenter.step):
                 evaluator.run()
+            results = merged(results)
         finally:
             left_out = tuple(getattr(datalist, "left_out", ()))
-            result = CohortResult(Path(output_dir), tuple(segmenter.results), left_out)
-            if result.scans:
+            result = CohortResult(Path(output_dir), tuple(results), left_out)
+            if result.scans and is_first():
                 result.write()
-    if result.failed:
+    if result.failed and is_first():
         raise CohortError(result)
     return result
 
@@ -105,18 +117,16 @@ def _overlay_drawer() -> DrawOverlay:
 
 @contextmanager
 def _scan_by_scan(
-    evaluator: SupervisedEvaluator,
-    loader: DataLoader[Any],
-    step: Callable[[Process, Any, ReadScan], Any],
+    evaluator: SupervisedEvaluator, reader: ScanReader, step: Callable[[ReadScan], Any]
 ) -> Iterator[None]:
     """Let the evaluator's run call ``step`` on each scan as read, around its own process function."""
     process, epoch_length = evaluator._process_function, evaluator.state.epoch_length
-    reader = ScanReader(cast(Dataset, loader.dataset), loader.collate_fn)
+    loader = _loader(evaluator)
     evaluator.data_loader = DataLoader(reader, batch_size=None, num_workers=loader.num_workers, collate_fn=no_collation)
     evaluator.state.epoch_length = len(reader)
     # ignite has no public place for this: an exception that leaves the process function ends the run, the next run() of
     # the same engine does nothing without a word, and each run() loads the checkpoint again
-    evaluator._process_function = lambda engine, scan: step(process, engine, scan)
+    evaluator._process_function = lambda _, scan: step(scan)
     try:
         yield
     finally:
@@ -130,42 +140,46 @@ class _Segmenter:
     def __init__(
         self,
         datalist: Sequence[Mapping[str, Any]],
+        predict: ScanPredictor,
         targets: MaskTargets,
         write_study: StudyWriter,
         draw_overlay: DrawOverlay | None,
         bar: tqdm[Any],
     ) -> None:
         self.datalist = datalist
+        self.predict = predict
         self.targets = targets
         self.write_study = write_study
         self.draw_overlay = draw_overlay
         self.bar = bar
         self.results: list[ScanResult] = []
 
-    def step(self, process: Process, engine: Any, scan: ReadScan) -> Any:
+    def step(self, scan: ReadScan) -> Any:
         """Segment one scan and return the evaluator's output, None where it failed."""
         start = time.perf_counter()
-        item = self.datalist[scan.index]
+        item, read = self.datalist[scan.index], scan.item
         done: tuple[str, StudyResult] | None = None
-        reason, batch = scan.reason, scan.batch
-        if batch is not None:
-            # MONAI's handlers decollate and postprocess what they find here
-            engine.state.batch = batch
-            done, reason = attempt(lambda: self._segment(item, process(engine, batch), engine.state.batch))
+        reason = scan.reason
+        if read is not None:
+            done, reason = attempt(lambda: self._segment(scan.index + 1, item, read))
+        state = self.predict.evaluator.state
         if done is None:
-            engine.state.batch = engine.state.output = None
+            state.batch = state.output = None
         self._keep(item, scan.seconds + time.perf_counter() - start, reason, done)
-        return engine.state.output
+        return state.output
 
-    def _segment(
-        self, item: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, Any]]
-    ) -> tuple[str, StudyResult]:
+    def _segment(self, number: int, item: Mapping[str, Any], read: Mapping[str, Any]) -> tuple[str, StudyResult]:
         case_id = str(item["case_id"])
-        mask = np.stack([convert_to_numpy(output["pred"])[0].astype(np.uint8) for output in outputs], axis=-1)
+        prediction = self.predict(read)
+        mask, phases = prediction.mask, prediction.phases
         source = open_source(item["image"], self.write_study.options.series)
+        voxels = np.moveaxis(convert_to_numpy(read[IMAGE]), 0, -1)
+        if voxels.shape == mask.shape:
+            source.keep_voxels(voxels)
         path = source.write_mask(self.targets[case_id], mask)
+        write_uncertainty(self.targets.output_dir, case_id, phases, path)
         expected = [float(phase[EXPECTED_DICE]) for phase in phases if EXPECTED_DICE in phase]
-        study = self.write_study(case_id, len(self.results) + 1, source, mask, expected)
+        study = self.write_study(case_id, number, source, mask, expected)
         if self.draw_overlay is not None:
             self._draw(self.draw_overlay, case_id, source, mask, extreme_phases(study.function))
         return path.relative_to(self.targets.output_dir).as_posix(), study

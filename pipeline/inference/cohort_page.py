@@ -54,4 +54,5 @@ def _row(scan: ScanResult, title: str, report: Path | None, named: bool = True) 
         reason=scan.reason if named or not scan.reason else "The scan failed: see the listing beside the masks.",
         report=report,
         picture=study.picture if study else None,
+        expected_dice=min(study.expected_mean_dice, default=None) if study else None,
     )

@@ -19,8 +19,8 @@ def collate_phases(batch: Sequence[Mapping[str, Any]], image_key: str = "image")
     Each phase gets the scan's metadata and its own copy of the trace of the transforms, so that ``decollate_batch`` and
     ``Invertd`` treat it as a scan of its own. A volume of one phase becomes a batch of one.
 
-    The whole cine is in memory at once, and so are the predictions: T x classes x X x Y x Z float32, for 30 phases of
-    256 x 256 x 12 voxels and 4 classes 0.4 GB, until the postprocessing has made labels of them, a phase at a time.
+    The predictions of a batch are in memory at once, 4 classes in float32: ``segment_cohort`` therefore batches a group
+    of phases at a time, see ``phases``.
 
     Args:
         batch: one item; its image is ``(T, X, Y, Z)``, the phases in the channels.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from gzip import BadGzipFile
 from typing import Any, TypeVar
 
-from monai.data import Dataset as MonaiDataset
 from nibabel.filebasedimages import ImageFileError
 from torch.utils.data import Dataset
 
@@ -76,33 +75,38 @@ class ReadScan:
 
     Attributes:
         index: its place in the data set.
-        batch: its preprocessed batch; None where reading failed.
+        item: it, with its image ``(T, X, Y, Z)``; None where reading failed.
         reason: why it failed, else empty.
         seconds: time that reading took.
     """
 
     index: int
-    batch: dict[str, Any] | None
+    item: dict[str, Any] | None
     reason: str
     seconds: float
 
 
 class ScanReader(Dataset[ReadScan]):
-    """The batches of a data set, a scan each, without exceptions.
+    """The scans of a data set as read and checked, without exceptions.
 
     Args:
-        dataset: the scans with their preprocessing.
-        collate_fn: makes a batch of a list of one item.
+        datalist: the scans.
+        read: makes of an item of the datalist one with its image.
+        places: of the scans to read; None for all.
     """
 
-    def __init__(self, dataset: MonaiDataset, collate_fn: Callable[[list[Any]], dict[str, Any]]) -> None:
-        self.dataset = dataset
-        self.collate_fn = collate_fn
+    def __init__(
+        self, datalist: Sequence[Any], read: Callable[[Any], dict[str, Any]], places: Sequence[int] | None = None
+    ) -> None:
+        self.datalist = datalist
+        self.read = read
+        self.places = range(len(datalist)) if places is None else places
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.places)
 
-    def __getitem__(self, index: int) -> ReadScan:
+    def __getitem__(self, number: int) -> ReadScan:
+        index = self.places[number]
         start = time.perf_counter()
-        batch, reason = attempt(lambda: self.collate_fn([self.dataset[index]]))
-        return ReadScan(index, batch, reason, time.perf_counter() - start)
+        item, reason = attempt(lambda: self.read(self.datalist[index]))
+        return ReadScan(index, item, reason, time.perf_counter() - start)

@@ -30,10 +30,18 @@ class ScanSource(ABC):
 
     affine: NDArray[np.float64]
     stack: CineStack | None = None
+    _voxels: NDArray[Any] | None = None
+
+    def keep_voxels(self, voxels: NDArray[Any]) -> None:
+        """Take the intensities as they were read for the prediction, so that nobody reads the files again."""
+        self._voxels = voxels
+
+    def voxels(self) -> NDArray[Any]:
+        """Return the intensities ``(X, Y, Z, T)``, read from the files where they are not known."""
+        return self._read() if self._voxels is None else self._voxels
 
     @abstractmethod
-    def voxels(self) -> NDArray[Any]:
-        """Read the intensities ``(X, Y, Z, T)``."""
+    def _read(self) -> NDArray[Any]: ...
 
     @abstractmethod
     def write_mask(self, path: Path, mask: NDArray[Any]) -> Path:
@@ -60,8 +68,7 @@ class NiftiSource(ScanSource):
         self._image = load_nifti(self.path)
         self.affine = nifti_affine(self._image)
 
-    def voxels(self) -> NDArray[Any]:
-        """See the base class."""
+    def _read(self) -> NDArray[Any]:
         voxels = np.asarray(self._image.dataobj)
         # four axes: missing ones are added, those of length 1 behind the phases dropped
         return voxels.reshape((*voxels.shape, 1, 1, 1)[:4])
@@ -102,8 +109,7 @@ class DicomSource(ScanSource):
         self.stack: CineStack = read_cine(image, series=series)
         self.affine = self.stack.affine
 
-    def voxels(self) -> NDArray[Any]:
-        """See the base class."""
+    def _read(self) -> NDArray[Any]:
         from pipeline.data.dicom import load_pixels
 
         return load_pixels(self.stack)

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pipeline.comparison.experiment import CaseReader, compare_rows
+from pipeline.comparison.mlflow_source import MlflowSource
 from pipeline.comparison.paired import CONFIDENCE, Difference, Pair
 from pipeline.comparison.records import read_run
 from pipeline.comparison.rows import Row
@@ -109,7 +110,7 @@ def _compare(client: MlflowClient, uri: str, candidate: ModelVersion, champion: 
             raise InputError(f"Version {version.version} of '{version.name}' names no run to compare by.")
         run = read_run(client, uri, version.run_id)
         rows.append(Row(f"{run.name} (version {version.version})", run, figures=run.figures))
-    return compare_rows(rows[0], rows[1], CaseReader(client), seed=seed)
+    return compare_rows(rows[0], rows[1], CaseReader(MlflowSource(client, uri)), seed=seed)
 
 
 def _crown(

@@ -27,7 +27,7 @@ MAX_PICTURES = 200
 
 _STATUSES = ("failed", "flagged", "ok")
 # columns that are left out where no study has a value
-_OPTIONAL = ("LV volume", "RV volume", "Dice", "Time")
+_OPTIONAL = ("LV volume", "RV volume", "Dice", "Expected Dice", "Time")
 # attribute of CardiacFunction, heading, unit, decimals
 _NUMBERS = (
     ("lv_edv_ml", "LV EDV", "mL", 0),
@@ -55,6 +55,7 @@ class StudyRow:
         report: its own report, linked to by a relative path.
         picture: of ``montage.thumbnail``, or None.
         numbers: by attribute of ``CardiacFunction``, in place of ``function`` where no more than these are known.
+        expected_dice: lowest of its phases' Dice that the masks expect of themselves (``transforms.ExpectedDice``).
     """
 
     case_id: str
@@ -65,6 +66,7 @@ class StudyRow:
     report: Path | None = None
     picture: Panel | None = None
     numbers: Mapping[str, float | None] | None = None
+    expected_dice: float | None = None
 
     @property
     def status(self) -> str:
@@ -109,7 +111,8 @@ def write_cohort_report(
     """Write the report of a cohort as one HTML file that needs no network.
 
     The table has failed studies first, then flagged ones, then the others; within these, the lowest Dice first where
-    there are labels, else by name. A few lines of script sort it by other columns; without script it stays as it is.
+    there are labels, else the lowest that the masks expect of themselves, else by name. A few lines of script sort it
+    by other columns; without script it stays as it is.
 
     Args:
         path: HTML file, written atomically; missing folders are made.
@@ -166,7 +169,8 @@ def _worst_first(studies: Sequence[StudyRow], rows: Sequence[Mapping[str, Any]])
 
     def rank(pair: tuple[StudyRow, float | None]) -> tuple[int, float, str]:
         study, mean_dice = pair
-        return _STATUSES.index(study.status), math.inf if mean_dice is None else mean_dice, study.case_id
+        known = [value for value in (mean_dice, study.expected_dice) if value is not None and math.isfinite(value)]
+        return _STATUSES.index(study.status), known[0] if known else math.inf, study.case_id
 
     return sorted(pairs, key=rank)
 
@@ -189,7 +193,12 @@ def _line(study: StudyRow, mean_dice: float | None, place: int, folder: Path) ->
         status=study.status,
         reasons=(study.reason,) if study.reason else tuple(flag.message for flag in study.flags),
         picture=study.picture if place < MAX_PICTURES else None,
-        cells=(*cells, _cell("Dice", "", mean_dice, 3), _cell("Time", "s", study.seconds, 1)),
+        cells=(
+            *cells,
+            _cell("Dice", "", mean_dice, 3),
+            _cell("Expected Dice", "", study.expected_dice, 3),
+            _cell("Time", "s", study.seconds, 1),
+        ),
     )
 
 

@@ -114,12 +114,15 @@ class Outbox:
     def _send_figures(self) -> int:
         from mlflow.entities import Metric
 
-        while self._figures:
-            batch = self._figures[:MAX_METRICS_PER_REQUEST]
+        # not "while there are some": where the store is slower than the sampler of the machine, that would never end
+        left = len(self._figures)
+        while left:
+            batch = self._figures[: min(left, MAX_METRICS_PER_REQUEST)]
             metrics = [Metric(item.key, item.number(), item.timestamp_ms, item.step) for item in batch]
             if not self._try(partial(self._client.log_batch, self._run_id, metrics=metrics)):
                 return 1
             del self._figures[: len(batch)]
+            left -= len(batch)
         return 0
 
     def _try(self, send: Callable[[], object]) -> bool:

@@ -9,15 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
-from pipeline.tracking.keys import hide_credentials
 from pipeline.tracking.store import _refusal, open_store, prepare_client, resolve_tracking_uri, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment
-
-MAX_NAMES = 10
-"""Names that a message lists."""
 
 
 def open_to_read(tracking_uri: str = "") -> tuple[MlflowClient, str]:
@@ -38,7 +33,7 @@ def open_to_read(tracking_uri: str = "") -> tuple[MlflowClient, str]:
     file = sqlite_file(uri)
     if file is None:
         return open_store(uri), uri
-    _check_tables(file)
+    require_store(file)
     prepare_client()
     try:
         from mlflow import MlflowClient
@@ -50,8 +45,15 @@ def open_to_read(tracking_uri: str = "") -> tuple[MlflowClient, str]:
     return client, uri
 
 
-def _check_tables(file: Path) -> None:
-    """MLflow would create a file, and tables, where a path is misspelt."""
+def require_store(file: Path) -> None:
+    """Find out whether a SQLite file has MLflow's tables: MLflow would create both where a path is misspelt.
+
+    Args:
+        file: the file; it is not written.
+
+    Raises:
+        InputError: it does not exist, cannot be read, or is another kind of file.
+    """
     if not file.is_file():
         raise InputError(
             f"There is no MLflow store at {file}. Give the --tracking_uri that the runs were recorded with, or set "
@@ -64,43 +66,3 @@ def _check_tables(file: Path) -> None:
         raise InputError(f"The MLflow store {file} cannot be read ({error}). Give another --tracking_uri.") from error
     if not found:
         raise InputError(f"{file} is a database without MLflow's tables. Give the --tracking_uri of the runs.")
-
-
-def find_experiment(client: MlflowClient, uri: str, experiment: str) -> Experiment:
-    """Return an experiment by its name, else by its id.
-
-    Args:
-        client: client of the store.
-        uri: address of the store, for the message.
-        experiment: name or id.
-
-    Raises:
-        InputError: there is none, which lists those that exist, or it is in the trash.
-    """
-    found = client.get_experiment_by_name(experiment) or _experiment_by_id(client, experiment)
-    where = hide_credentials(uri)
-    if found is None:
-        names = [other.name for other in client.search_experiments()]
-        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        raise InputError(
-            f"There is no experiment '{experiment}' in {where}. It has: {', '.join(names[:MAX_NAMES])}{more}."
-        )
-    if found.lifecycle_stage == "deleted":
-        raise InputError(
-            f"The experiment '{experiment}' is in the trash of {where}. Restore it: mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}, with MLFLOW_TRACKING_URI set to that address."
-        )
-    return found
-
-
-def _experiment_by_id(client: MlflowClient, experiment: str) -> Experiment | None:
-    from mlflow.exceptions import MlflowException
-
-    if not experiment.isdecimal():
-        return None
-    try:
-        return client.get_experiment(experiment)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ERROR_TAG = "error"
 PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+"""What MLflow's page shows as the description, in Markdown."""
 UNSENT_NAME = "unsent_metrics.json"
 MAX_PER_REQUEST = 100
 """Parameters or tags in one request: MLflow's limit."""

@@ -26,7 +26,7 @@ from pipeline.tracking.keys import hide_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment
+    from mlflow.entities import Experiment, Run
 
 DATABASE_NAME = "mlruns.db"
 ARTIFACT_FOLDER = "mlruns"
@@ -133,7 +133,11 @@ def open_store(uri: str) -> MlflowClient:
 
 
 # MLflow's web page opens with the views for training, not with those for language models
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Short-axis cardiac MR segmentation. Compare the runs, also case by case: "
+    "`python -m pipeline compare` with the name of this experiment.",
+}
 
 
 def ensure_experiment(client: MlflowClient, uri: str, name: str) -> str:
@@ -185,6 +189,36 @@ def _create_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return cast("Experiment", client.get_experiment_by_name(name))
+
+
+def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
+    """Return a run by its id.
+
+    Args:
+        client: client of the store.
+        uri: address of the store, for the message.
+        run_id: whole id.
+
+    Raises:
+        InputError: there is no such run, or it is in the trash.
+    """
+    from mlflow.exceptions import MlflowException
+
+    where = hide_credentials(uri)
+    try:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise InputError(
+            f"There is no run '{run_id}' in {where}. Give the --tracking_uri that it was recorded with."
+        ) from error
+    if found.info.lifecycle_stage == "deleted":
+        raise InputError(
+            f"The run '{run_id}' is in the trash of {where}. Restore it: mlflow runs restore --run-id {run_id}, with "
+            "MLFLOW_TRACKING_URI set to that address."
+        )
+    return found
 
 
 def ui_command(tracking_uri: str = "") -> str:

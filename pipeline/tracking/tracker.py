@@ -19,9 +19,10 @@ from pipeline.tracking.keys import hide_credentials
 from pipeline.tracking.liveness import PROCESS_TAG, check_not_alive, process_mark
 from pipeline.tracking.outbox import Recorded
 from pipeline.tracking.provenance import PLACES, describe_environment, environment_tags
-from pipeline.tracking.run import ERROR_TAG, PARENT_TAG, MlflowRun, Run
+from pipeline.tracking.run import ERROR_TAG, NOTE_TAG, PARENT_TAG, MlflowRun, Run
 from pipeline.tracking.store import (
     ensure_experiment,
+    find_run,
     open_store,
     require_write_access,
     resolve_tracking_uri,
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DEFAULT_EXPERIMENT = "cardiac_sax_segmentation"
+DESCRIPTIONS = {
+    "training": "One training. Figures of its validations are `val_…`, those of its best weights `best_…`.",
+    "evaluating": "An evaluation of saved weights.",
+    "inference": "Scans without labels, segmented.",
+    "cross-validation": "A child run for each fold; `best_…` are figures over the cases of all folds.",
+    "sweep": "A child run for each trial; `sweep.best…` among the tags is what was found.",
+}
+"""What a run of each job is, until its results are there."""
 PARENT_VARIABLE = "PIPELINE_PARENT_RUN_ID"
 """Environment variable with the run that new runs are children of: set by what starts trainings."""
 
@@ -173,7 +182,9 @@ class RunTracker:
             environment = {key: value for key, value in environment.items() if key not in PLACES}
         parent = os.environ.get(PARENT_VARIABLE, "")
         family = {PARENT_TAG: parent} if parent else {}
-        run.set_tags({"job": job, **environment_tags(environment), PROCESS_TAG: process_mark(), **family, **tags})
+        note = {} if resumed else {NOTE_TAG: DESCRIPTIONS.get(job, job)}
+        known = {"job": job, **environment_tags(environment), PROCESS_TAG: process_mark(), **family, **note}
+        run.set_tags({**known, **tags})
         run.log_params(params)
         suffix = time.strftime("_%Y%m%d-%H%M%S") if resumed else ""
         run.log_dict(environment, f"environment{suffix}.json")
@@ -185,7 +196,7 @@ class RunTracker:
         return MlflowRun(client, info.run_id, name, self.output_dir)
 
     def _resume(self, client: MlflowClient, run_id: str) -> MlflowRun:
-        found = self._find(client, run_id)
+        found = find_run(client, self.tracking_uri, run_id)
         if found.info.status == "RUNNING":
             check_not_alive(found.data.tags.get(PROCESS_TAG, ""), run_id)
         if ERROR_TAG in found.data.tags:
@@ -196,26 +207,6 @@ class RunTracker:
         self._next_sample = 1 + max((item.step for key, item in recorded.items() if key.startswith(PREFIX)), default=-1)
         run.resume(recorded)
         return run
-
-    def _find(self, client: MlflowClient, run_id: str) -> mlflow.entities.Run:
-        from mlflow.exceptions import MlflowException
-
-        where = hide_credentials(self.tracking_uri)
-        try:
-            found = client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            raise InputError(
-                f"There is no run '{run_id}' in {where}. Give the tracking_uri that the run was recorded with, or "
-                "start a new run."
-            ) from error
-        if found.info.lifecycle_stage == "deleted":
-            raise InputError(
-                f"The run '{run_id}' is in the trash of {where}. Restore it (mlflow runs restore --run-id {run_id}, "
-                "with MLFLOW_TRACKING_URI set to that address), or start a new run."
-            )
-        return found
 
     @contextmanager
     def _monitored(self, run: Run) -> Iterator[None]:

@@ -13,6 +13,7 @@ from pipeline.transforms.neighbor_slices import neighbor_slices
 from pipeline.transforms.orientation import OrientInPlane, OrientInPlaned
 from pipeline.transforms.repair_affine import RepairAffine, RepairAffined
 from pipeline.transforms.select_frame import SelectFrame, SelectFramed
+from pipeline.transforms.uncertainty import Uncertainty, Uncertaintyd
 from pipeline.transforms.volume import EnsureVolume, EnsureVolumed
 
 __all__ = [
@@ -39,5 +40,7 @@ __all__ = [
     "RepairAffined",
     "SelectFrame",
     "SelectFramed",
+    "Uncertainty",
+    "Uncertaintyd",
     "neighbor_slices",
 ]

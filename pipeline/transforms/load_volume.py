@@ -8,15 +8,17 @@ import warnings
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from monai.config import KeysCollection
-from monai.data import MetaTensor, NibabelReader
+import numpy as np
+from monai.config import KeysCollection, PathLike
+from monai.data import ImageReader, MetaTensor, NibabelReader
 from monai.data.utils import correct_nifti_header_if_necessary
 from monai.transforms import LoadImage, MapTransform, Transform
 from monai.utils import ensure_tuple
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
 
 from pipeline.data.layout import NIFTI_SUFFIXES, image_suffix
 from pipeline.data.nifti import VolumeError, read_nifti
@@ -35,6 +37,35 @@ class CheckedNiftiReader(NibabelReader):
         self.filenames = ensure_tuple(data)
         images = [correct_nifti_header_if_necessary(read_nifti(path)) for path in self.filenames]
         return images if len(images) > 1 else images[0]
+
+    def _get_array_data(self, img: Any, filename: PathLike) -> NDArray[Any]:
+        # a header's slope makes nibabel compute in float64: of a whole cine that alone would take a GB
+        if len(img.shape) != 4:
+            return np.asanyarray(img.dataobj)
+        phases = np.empty((img.shape[3], *img.shape[:3]), dtype=np.float32)
+        for phase in range(img.shape[3]):
+            phases[phase] = img.dataobj[..., phase]
+        return np.moveaxis(phases, 0, -1)
+
+
+class _PhasesFirstReader(ImageReader):
+    """Another reader whose cines lie phase by phase in memory, ``(phases, X, Y, Z)``, as float32."""
+
+    def __init__(self, reader: ImageReader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        return self.reader.verify_suffix(filename)
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
+        return self.reader.read(data, **kwargs)
+
+    def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
+        voxels, meta = self.reader.get_data(img)
+        if voxels.ndim == 4:
+            voxels = np.ascontiguousarray(np.moveaxis(voxels, -1, 0), dtype=np.float32)
+        return voxels, meta
 
 
 class LoadVolume(Transform):
@@ -67,7 +98,7 @@ class LoadVolume(Transform):
         if not image_suffix(Path(path)) and _is_dicom(path):
             return self._load_dicom(path, series)
         # a reader of its own for each call: MONAI's keep the name of their file, and cases are cached in threads
-        reader = CheckedNiftiReader() if image_suffix(Path(path)) in NIFTI_SUFFIXES else None
+        reader = _PhasesFirstReader(CheckedNiftiReader()) if image_suffix(Path(path)) in NIFTI_SUFFIXES else None
         try:
             image: MetaTensor = self.loader(path, reader=reader)
         except VolumeError as error:
@@ -77,14 +108,18 @@ class LoadVolume(Transform):
                 f"{path} cannot be read: the file is damaged, cut off or of another kind ({_reason(error)}). "
                 "Copy or export it again, or take the case out."
             ) from error
-        return image
+        return image if reader is None else _phases_last(image)
 
     def _load_dicom(self, source: Source, series: str) -> MetaTensor:
         # pydicom is not needed to read NIfTI
         from pipeline.data.dicom.reader import CineDicomReader
 
-        image: MetaTensor = self.loader(source, reader=CineDicomReader(series))
-        return image
+        return _phases_last(self.loader(source, reader=_PhasesFirstReader(CineDicomReader(series))))
+
+
+def _phases_last(image: MetaTensor) -> MetaTensor:
+    # a view: in memory the phases stay apart
+    return cast(MetaTensor, image.movedim(0, -1)) if image.ndim == 4 else image
 
 
 def _quiet_loader() -> LoadImage:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from copy import deepcopy
 
 import torch
 from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.handlers import load_weights
+from pipeline.networks import MeanEnsemble
+from pipeline.workflows.members import CheckpointPaths, member_paths
 
 
 def place(network: nn.Module, device: torch.device | str) -> nn.Module:
@@ -50,10 +52,19 @@ def _devices() -> str:
     return ", ".join(["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))])
 
 
-def load_network(network: nn.Module, path: str | Path, device: torch.device | str) -> nn.Module:
+def load_network(network: nn.Module, path: CheckpointPaths, device: torch.device | str) -> nn.Module:
     """Load saved weights into a network and place it on ``device``, ready to predict.
 
+    Args:
+        network: that the weights belong to.
+        path: of the weights; of several a :class:`MeanEnsemble` is made.
+        device: where it predicts.
+
     Raises:
-        InputError: the file cannot be read, or holds the weights of another network.
+        InputError: a file cannot be read or holds the weights of another network, or those of several do not belong
+            together.
     """
-    return place(load_weights(network, path), device).eval()
+    paths = member_paths(path)
+    networks = [network, *(deepcopy(network) for _ in paths[1:])]
+    members = [place(load_weights(*pair), device) for pair in zip(networks, paths, strict=True)]
+    return (members[0] if len(members) == 1 else MeanEnsemble(members)).eval()

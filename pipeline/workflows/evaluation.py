@@ -13,12 +13,19 @@ from pipeline.reporting import EvaluationReport
 from pipeline.reporting.table import format_summary
 from pipeline.tracking import RunTracker, log_evaluation
 from pipeline.workflows.config import current_parser
+from pipeline.workflows.members import CheckpointPaths, member_paths, training_folder
 from pipeline.workflows.record import SPLIT_FILE, record_inputs, run_params
 
 logger = logging.getLogger(__name__)
 
 
-def run_evaluation(evaluator: SupervisedEvaluator, report: EvaluationReport, tracker: RunTracker, split: Split) -> None:
+def run_evaluation(
+    evaluator: SupervisedEvaluator,
+    report: EvaluationReport,
+    tracker: RunTracker,
+    split: Split,
+    ckpt_path: CheckpointPaths = "",
+) -> None:
     """Evaluate case by case on the validation part of ``split``, as one MLflow run.
 
     Args:
@@ -26,11 +33,17 @@ def run_evaluation(evaluator: SupervisedEvaluator, report: EvaluationReport, tra
         report: writes ``metrics.csv``, ``summary.json`` and pictures.
         tracker: of the MLflow run.
         split: whose validation part the evaluator reads.
+        ckpt_path: file or files of the weights.
 
     Raises:
-        InputError: some of these cases were trained on, by the split that a training left in the same folder.
+        InputError: some of these cases were trained on, by the splits that trainings left in the same folder and beside
+            the weights of an ensemble.
     """
     require_unseen(split, Path(report.output_dir) / SPLIT_FILE)
+    members = member_paths(ckpt_path) if ckpt_path else []
+    if len(members) > 1:
+        for path in members:
+            require_unseen(split, training_folder(path) / SPLIT_FILE)
     params, config = run_params(current_parser())
     with tracker.start("evaluating", params=params) as run:
         record_inputs(run, config, split)

@@ -13,6 +13,7 @@ from monai.engines import SupervisedEvaluator
 
 from pipeline.errors import InputError
 from pipeline.flags import as_flag
+from pipeline.handlers.checksum import sha256
 from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.reading import explain
 from pipeline.inference.results import CohortError, CohortResult
@@ -20,6 +21,7 @@ from pipeline.inference.study import StudyOptions
 from pipeline.tracking import RunTracker
 from pipeline.tracking.run import Run
 from pipeline.workflows.config import current_parser
+from pipeline.workflows.members import CheckpointPaths, member_paths
 from pipeline.workflows.record import run_params
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ def run_inference(
     tracker: RunTracker,
     overlays: bool | str = False,
     options: StudyOptions | None = None,
-    ckpt_path: str | Path = "",
+    ckpt_path: CheckpointPaths = "",
 ) -> CohortResult:
     """Segment all scans of the evaluator's data loader, as one MLflow run.
 
@@ -44,7 +46,7 @@ def run_inference(
         tracker: of the MLflow run.
         overlays: whether to draw a picture of each scan.
         options: what is written beside the masks.
-        ckpt_path: file of the weights, whose checksum the reports give.
+        ckpt_path: file or files of the weights, whose checksums the reports give.
 
     Returns:
         What became of each scan.
@@ -104,11 +106,12 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
-def _provenance(ckpt_path: str | Path) -> dict[str, str]:
-    path = Path(ckpt_path)
-    if not path.is_file():
+def _provenance(ckpt_path: CheckpointPaths) -> dict[str, str]:
+    paths = [path for path in (member_paths(ckpt_path) if ckpt_path else []) if path.is_file()]
+    if not paths:
         return {}
-    return {"weights": path.name, "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    name = paths[0].name if len(paths) == 1 else f"mean of {len(paths)} networks"
+    return {"weights": name, "weights_sha256": ", ".join(map(sha256, paths))}
 
 
 def _record(run: Run, result: CohortResult, options: StudyOptions) -> None:

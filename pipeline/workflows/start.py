@@ -27,6 +27,7 @@ from pipeline.tracking import RunTracker
 from pipeline.workflows.config import current_parser
 from pipeline.workflows.device import require_device
 from pipeline.workflows.guard import check_overrides
+from pipeline.workflows.members import CheckpointPaths, member_paths
 from pipeline.workflows.settings import check_settings
 from pipeline.workflows.training import goes_on
 from pipeline.workflows.training_record import require_same_training
@@ -62,7 +63,7 @@ def preflight(
     *,
     device: torch.device | str = "",
     label_map: str | Mapping[int | str, int] = "",
-    ckpt_path: str | Path = "",
+    ckpt_path: CheckpointPaths = "",
 ) -> None:
     """Find out within seconds, before caches fill, what would end the run later.
 
@@ -73,7 +74,8 @@ def preflight(
         roi_size: size of the windows, in pixels; -1 for the whole slice.
         device: to run on; nothing is checked where it is empty.
         label_map: see ``resolve_label_map``; nothing is checked where it is empty.
-        ckpt_path: weights, which are loaded into ``network``; nothing is checked where it is empty.
+        ckpt_path: weights, of one file or several, which are loaded into ``network`` in turn; nothing is checked where
+            it is empty.
 
     Raises:
         InputError: ``roi_size`` is too small for the network, it has fewer channels than there are labels, the device
@@ -81,13 +83,14 @@ def preflight(
             the MLflow store cannot be used.
     """
     require_large_enough(roi_size, network)
-    if label_map:
+    if label_map != "":
         require_channels(network, label_map)
     if device:
         require_device(device)
     require_writable(Path(output_dir))
     if ckpt_path:
-        load_weights(network, ckpt_path)
+        for path in member_paths(ckpt_path):
+            load_weights(network, path)
     tracker.check()
 
 
@@ -113,10 +116,16 @@ def require_channels(network: nn.Module, label_map: str | Mapping[int | str, int
     """Compare the output channels of a network, where it tells them, with the labels that it is to learn.
 
     Raises:
-        InputError: there are fewer channels than labels, background included.
+        InputError: there is no label beside the background, or there are fewer channels than labels, background
+            included.
     """
     channels = getattr(getattr(network, "head", network), "out_channels", None)
     needed = max(resolve_label_map(label_map).values()) + 1
+    if needed == 1:
+        raise InputError(
+            f"label_map must give at least one structure beside the background, got {label_map}: with one class there "
+            "is nothing to tell apart. Give the data's own, such as acdc, or {1: 1, 2: 2, 3: 3}."
+        )
     if channels is not None and channels < needed:
         raise InputError(
             f"network_def#out_channels must be at least {needed}, since label_map gives the labels 0 to {needed - 1}, "

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.comparison.cases import Cases, parse_cases, pool, read_cases
+from pipeline.comparison.mlflow_source import MlflowSource
 from pipeline.comparison.records import read_run
 from pipeline.errors import InputError
 
@@ -35,6 +36,20 @@ def test_take_orders_cases_as_asked() -> None:
     taken = parse_cases(TABLE).take(["b_ed", "a_ed"])
     assert taken.patient_ids == ("b_ed", "a")
     np.testing.assert_array_equal(taken.figures["mean_dice"], [0.9, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("other", "equal"),
+    [
+        ("case_id,x,z\nb,,9\na,0.5,9\n", True),
+        ("case_id,x\na,0.5000000000001\nb,\n", True),
+        ("case_id,x\na,0.5001\nb,\n", False),
+        ("case_id,x\na,0.5\n", False),
+    ],
+    ids=["other order", "rounding", "another value", "fewer cases"],
+)
+def test_tables_are_equal_in_what_both_have(other: str, equal: bool) -> None:
+    assert parse_cases("case_id,x,y\na,0.5,1\nb,,2\n").equals(parse_cases(other)) is equal
 
 
 def test_pool_keeps_what_all_have() -> None:
@@ -67,14 +82,14 @@ def test_damaged_table_is_refused_or_read_as_missing(text: str) -> None:
 
 def test_cases_of_a_run_are_read(client: MlflowClient, store: str, new_run) -> None:
     run_id = new_run("one", 0.9, {"a_ed": (0.8, 0.9, 1.0)})
-    cases = read_cases(client, read_run(client, store, run_id))
+    cases = read_cases(MlflowSource(client, store), read_run(client, store, run_id))
     assert cases.figures["mean_dice"] == pytest.approx([0.9])
 
 
 def test_run_without_cases_is_refused(client: MlflowClient, store: str, new_run) -> None:
     run_id = new_run("unfinished", minutes=None)
     with pytest.raises(InputError, match=r"'unfinished' .*RUNNING\) has no evaluation/metrics.csv"):
-        read_cases(client, read_run(client, store, run_id))
+        read_cases(MlflowSource(client, store), read_run(client, store, run_id))
 
 
 def test_length_is_the_number_of_cases() -> None:

@@ -92,8 +92,35 @@ def test_runs_of_inference_are_left_out(store: str, new_run) -> None:
 
 def test_experiment_without_trainings_is_refused(store: str, new_run) -> None:
     new_run("segment", job="inference")
-    with pytest.raises(InputError, match=r"'hearts' .* has no training or evaluation yet"):
+    with pytest.raises(InputError, match=r"'hearts' .* has no training or evaluation yet. Nor has any other"):
         compare_experiment(EXPERIMENT, store)
+
+
+def test_experiment_without_runs_is_refused_with_those_that_have_some(
+    store: str, client: MlflowClient, new_run
+) -> None:
+    client.create_experiment("empty")
+    client.create_experiment("empty too")
+    new_run("train", 0.9, GOOD)
+    with pytest.raises(InputError, match=r"'empty' .* has no training or evaluation yet. Runs are in: hearts\.$"):
+        compare_experiment("empty", store)
+
+
+def test_training_and_its_own_evaluation_are_no_rivals(store: str, new_run) -> None:
+    new_run("train", 0.84, GOOD)
+    new_run("evaluated", 0.84, GOOD, prefix="val_", job="evaluating")
+    new_run("worse", 0.74, WORSE)
+    comparison = compare_experiment(EXPERIMENT, store)
+    assert [(pair.name_a, pair.name_b) for pair in comparison.pairs] == [("train", "worse")]
+    told = "Not compared case by case: 'evaluated' has the figures of 'train' in every case: the same weights again."
+    assert told in comparison.notes
+
+
+def test_same_weights_are_compared_where_both_are_named(store: str, new_run) -> None:
+    for name in ("train", "evaluated"):
+        new_run(name, 0.84, GOOD)
+    pair = compare_experiment(EXPERIMENT, store, paired=["train", "evaluated"]).pairs[0]
+    assert pair.differences[0].difference == 0
 
 
 def test_unknown_figure_is_refused(store: str, new_run) -> None:
@@ -112,7 +139,7 @@ def test_curves_are_read(store: str, client: MlflowClient, new_run) -> None:
 def test_only_some_runs_are_compared_with_the_best(store: str, new_run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.comparison.experiment.MAX_PAIRS", 1)
     for number, dice in enumerate((0.9, 0.8, 0.7)):
-        new_run(f"run {number}", dice, GOOD)
+        new_run(f"run {number}", dice, {**GOOD, "d_ed": (dice, dice, dice)})
     comparison = compare_experiment(EXPERIMENT, store)
     assert [(pair.name_a, pair.name_b) for pair in comparison.pairs] == [("run 0", "run 1")]
     assert any("the best run with the 1 next ones" in note for note in comparison.notes)

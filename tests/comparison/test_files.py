@@ -116,7 +116,7 @@ def test_latest_validation_is_marked(store: str, new_run) -> None:
 
 def test_several_pairs_are_shown_by_their_first_figure(store: str, new_run) -> None:
     for name, dice in (("best", 0.9), ("second", 0.8), ("third", 0.7)):
-        new_run(name, dice, GOOD if name == "best" else WORSE)
+        new_run(name, dice, {case: (dice, dice, dice) for case in GOOD})
     lines = format_comparison(compare_experiment("hearts", store)).splitlines()
     start = lines.index("A = best, mean_dice case by case:")
     assert [line.split()[0] for line in lines[start + 3 : start + 5]] == ["second", "third"]
@@ -131,7 +131,7 @@ def test_files_of_an_earlier_comparison_are_replaced(comparison: Comparison, tmp
 
 
 def test_interval_of_one_patient_is_left_out(store: str, new_run) -> None:
-    for name in ("one", "two"):
-        new_run(name, 0.9, {"a_ed": (0.9, 0.8, 0.9)})
+    for name, dice in (("one", 0.9), ("two", 0.8)):
+        new_run(name, dice, {"a_ed": (dice, 0.8, 0.9)})
     lines = format_comparison(compare_experiment("hearts", store)).splitlines()
     assert next(line.split()[4] for line in lines if line.startswith("mean_dice")) == "-"

@@ -8,6 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from pipeline.data.slices import SliceDataset, cut_window, label_center
+from pipeline.errors import InputError
 
 AFFINE = torch.diag(torch.tensor([-1.5, -1.5, 8.0, 1.0], dtype=torch.float64))
 
@@ -156,3 +157,13 @@ def test_neighbors_become_channels() -> None:
 def test_negative_neighbors_are_refused() -> None:
     with pytest.raises(ValueError, match="neighbors must not be negative, got -1"):
         dataset(neighbors=-1)
+
+
+def test_window_carries_the_name_of_its_case() -> None:
+    assert dataset(volume() | {"case_id": "a_ed"})[0]["case_id"] == "a_ed"
+
+
+def test_labels_without_any_structure_are_refused() -> None:
+    empty = torch.zeros(1, 10, 8, 3, dtype=torch.uint8)
+    with pytest.raises(InputError, match="none of the 2 volumes to train on has a structure in its label"):
+        dataset(volume(label=empty), volume(label=empty))

@@ -65,3 +65,10 @@ def test_network_trains_on_afterwards() -> None:
     engine = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
     RequireLabelOrder(network, samples({0: 0, 1: 1, 2: 2, 3: 3}))(engine)
     assert network.training
+
+
+def test_samples_that_come_as_lists_are_compared_too() -> None:
+    engine = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
+    listed = [[sample] for sample in samples({0: 0, 1: 3, 2: 2, 3: 1})]
+    with pytest.raises(InputError, match="see LV where the labels say RV"):
+        RequireLabelOrder(SeesItsInput(), listed)(engine)

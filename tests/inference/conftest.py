@@ -73,26 +73,27 @@ class ClassOfIntensity(torch.nn.Module):
 @pytest.fixture
 def make_evaluator() -> Callable[..., SupervisedEvaluator]:
     """Build the evaluator of a datalist: oriented, padded, segmented by intensity, inverted."""
+    return cohort_evaluator
 
-    def make(datalist: Sequence[dict[str, Any]], num_workers: int = 0, **kwargs: Any) -> SupervisedEvaluator:
-        preprocessing = Compose(
-            [
-                LoadImaged("image", image_only=True),
-                EnsureChannelFirstd("image"),
-                CheckImaged("image", allow_phases=True),
-                OrientInPlaned("image"),
-                SpatialPadd("image", (9, 9, -1)),
-            ]
-        )
-        postprocessing = [Invertd("pred", preprocessing, orig_keys="image"), AsDiscreted("pred", argmax=True)]
-        dataset = Dataset(list(datalist), preprocessing)
-        return SupervisedEvaluator(
-            device=torch.device("cpu"),
-            val_data_loader=DataLoader(dataset, num_workers=num_workers, collate_fn=collate_phases),
-            network=ClassOfIntensity(),
-            inferer=SliceWindowInferer(roi_size=(16, 16), sw_batch_size=4),
-            postprocessing=Compose(postprocessing),
-            **kwargs,
-        )
 
-    return make
+def cohort_evaluator(datalist: Sequence[dict[str, Any]], num_workers: int = 0, **kwargs: Any) -> SupervisedEvaluator:
+    """See ``make_evaluator``; processes of their own import this."""
+    preprocessing = Compose(
+        [
+            LoadImaged("image", image_only=True),
+            EnsureChannelFirstd("image"),
+            CheckImaged("image", allow_phases=True),
+            OrientInPlaned("image"),
+            SpatialPadd("image", (9, 9, -1)),
+        ]
+    )
+    postprocessing = [Invertd("pred", preprocessing, orig_keys="image"), AsDiscreted("pred", argmax=True)]
+    dataset = Dataset(list(datalist), preprocessing)
+    return SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(dataset, num_workers=num_workers, collate_fn=collate_phases),
+        network=ClassOfIntensity(),
+        inferer=SliceWindowInferer(roi_size=(16, 16), sw_batch_size=4),
+        postprocessing=Compose(postprocessing),
+        **kwargs,
+    )

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ignite.engine import Events
 from monai.engines import SupervisedEvaluator
+from monai.engines.utils import IterationEvents
 from monai.handlers import CheckpointLoader
 
 from pipeline.data.scans import find_scans
@@ -240,3 +241,19 @@ def test_pictures_count_the_phases_from_one(
     scan = save_scan("a.nii.gz", np.stack([labels, np.where(labels == 3, 2, labels)], axis=-1))
     segment_cohort(make_evaluator(find_scans(scan)), tmp_path / "out", overlays=True, progress=False)
     assert titles == ["a, phase 1 of 2", "a, phase 2 of 2"]
+
+
+def test_masks_are_listed_with_the_dice_that_they_expect(
+    tmp_path: Path, three_scans: Path, make_evaluator: MakeEvaluator
+) -> None:
+    evaluator = make_evaluator(find_scans(three_scans / "p"))
+
+    def estimate(engine: Any) -> None:
+        # as the postprocessing leaves it: MONAI puts new keys into the output
+        engine.state.output = [output | {"expected_mean_dice": 0.75} for output in engine.state.output]
+
+    evaluator.add_event_handler(IterationEvents.MODEL_COMPLETED, estimate)
+    result = segment_cohort(evaluator, tmp_path / "out", progress=False)
+    assert result.scans[0].study is not None
+    assert result.scans[0].study.expected_mean_dice == (0.75,)
+    assert ",0.75," in (tmp_path / "out" / "studies.csv").read_text(encoding="utf-8")

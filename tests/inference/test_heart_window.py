@@ -77,6 +77,38 @@ def test_window_that_cuts_the_heart_grows() -> None:
     assert torch.equal(predicted.argmax(dim=1)[0], image[0, 0].long())
 
 
+def two_hearts() -> torch.Tensor:
+    """Two phases; the heart of the second reaches further than the window that is found in the first."""
+    image = stack((96, 96), heart=(40, 40), volumes=2)
+    image[1, :, 20:76, 40:48, 0] = 1.0
+    return image
+
+
+def test_only_the_phase_that_is_cut_gets_a_larger_window() -> None:
+    network = BrightIsHeart()
+    inferer = HeartWindowInferer(-1, (32, 32), sw_batch_size=8, margin=4, find_slices=1, find_phases=1)
+    predicted = inferer.decide(two_hearts()[:1], network)(two_hearts(), network)
+    # found in one slice of the first phase; both phases in its window; the second again until it fits
+    assert network.sizes[:2] == [(96, 96), (32, 32)]
+    assert network.sizes[2] > (32, 32)
+    assert torch.equal(predicted.argmax(dim=1), two_hearts()[:, 0].long())
+
+
+def test_prediction_of_a_phase_does_not_depend_on_the_others() -> None:
+    inferer = HeartWindowInferer(-1, (32, 32), margin=4, find_slices=1)
+    decided = inferer.decide(two_hearts()[:1], BrightIsHeart())
+    apart = [decided(phase[None], BrightIsHeart()) for phase in two_hearts()]
+    torch.testing.assert_close(torch.cat(apart), decided(two_hearts(), BrightIsHeart()), rtol=0, atol=0)
+
+
+def test_window_of_a_study_is_that_of_all_its_phases_at_once() -> None:
+    image = stack(volumes=5)
+    inferer = HeartWindowInferer(-1, (16, 16), margin=4, find_phases=3)
+    decided = inferer.decide(image[inferer.deciding_phases(5)], BrightIsHeart())
+    groups = [decided(image[:2], BrightIsHeart()), decided(image[2:], BrightIsHeart())]
+    torch.testing.assert_close(torch.cat(groups), inferer(image, BrightIsHeart()), rtol=0, atol=0)
+
+
 def test_without_a_heart_the_whole_slices_are_predicted() -> None:
     network = BrightIsHeart()
     HeartWindowInferer(-1, (16, 16), sw_batch_size=8)(torch.zeros(1, 1, 40, 40, 3), network)
@@ -140,3 +172,62 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
 def test_volume_without_batch_is_refused() -> None:
     with pytest.raises(ValueError, match=r"inputs must be stacks of shape \(N, C, X, Y, Z\), got \(1, 40, 40, 3\)"):
         HeartWindowInferer(-1, 16)(torch.zeros(1, 40, 40, 3), BrightIsHeart())
+
+
+class Upright(torch.nn.Module):
+    """Labels a heart by brightness (1 RV, 2 MYO, 3 LV); counts the windows in which the RV is not at lower x."""
+
+    def __init__(self, blind: bool = False) -> None:
+        super().__init__()
+        self.blind = blind
+        self.turned = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        labels = x[:, 0].round().long()
+        rv, lv = (labels == 1).nonzero(), (labels == 3).nonzero()
+        if len(rv) and len(lv) and not rv[:, 1].float().mean() < lv[:, 1].float().mean() - 3:
+            self.turned += 1
+        if self.blind and len(rv) and rv[:, 1].float().mean() < lv[:, 1].float().mean() - 3:
+            labels = labels * 0
+        return 20 * torch.nn.functional.one_hot(labels, 4).movedim(-1, 1).float()
+
+
+def upright_heart() -> torch.Tensor:
+    """RV at lower x: its direction is 180 degrees."""
+    image = torch.zeros(1, 1, 48, 40, 2)
+    image[:, :, 12:18, 16:24] = 1
+    image[:, :, 20:32, 14:26] = 2
+    image[:, :, 23:29, 17:23] = 3
+    return image
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_turned_heart_is_predicted_upright_and_turned_back(turns: int) -> None:
+    image = upright_heart().rot90(turns, (2, 3))
+    network = Upright()
+    inferer = HeartWindowInferer(-1, (16, 16), margin=4, rv_direction=180.0, direction_tolerance=60.0)
+    assert torch.equal(inferer(image, network).argmax(dim=1), image[:, 0].long())
+    # only the first coarse look, of one batch a slice, sees it turned
+    assert network.turned == (2 if turns else 0)
+
+
+def test_heart_stays_as_it_lies_where_a_second_look_does_not_confirm_the_turn() -> None:
+    image = upright_heart().rot90(2, (2, 3))
+    inferer = HeartWindowInferer(-1, (16, 16), margin=4, rv_direction=180.0, direction_tolerance=60.0)
+    # the network sees nothing in upright hearts, so that the turned look finds no direction
+    assert torch.equal(inferer(image, Upright(blind=True)).argmax(dim=1), image[:, 0].long())
+
+
+def test_turn_is_decided_once_for_the_phases_of_a_study() -> None:
+    image = upright_heart().rot90(1, (2, 3))
+    network = Upright()
+    inferer = HeartWindowInferer(-1, (16, 16), margin=4, rv_direction=180.0, direction_tolerance=60.0)
+    decided = inferer.decide(image, network)
+    seen = network.turned
+    assert torch.equal(decided(image, network).argmax(dim=1), image[:, 0].long())
+    assert network.turned == seen
+
+
+def test_tolerance_below_half_a_quarter_turn_is_refused() -> None:
+    with pytest.raises(ValueError, match="direction_tolerance must be from 45 to 180 degrees, got 30"):
+        HeartWindowInferer(-1, 16, direction_tolerance=30)

@@ -6,8 +6,6 @@ from gzip import BadGzipFile
 from pathlib import Path
 
 import pytest
-from monai.data import Dataset
-from monai.data.utils import no_collation
 from nibabel.filebasedimages import ImageFileError
 
 from pipeline.errors import InputError
@@ -66,17 +64,17 @@ def test_interruption_passes(interruption: type[BaseException]) -> None:
 
 
 def test_reading_error_becomes_a_value() -> None:
-    def load(item: str) -> bytes:
-        return Path(item).read_bytes()
+    def load(item: str) -> dict[str, bytes]:
+        return {"image": Path(item).read_bytes()}
 
-    scan = ScanReader(Dataset(["missing"], load), no_collation)[0]
-    assert (scan.index, scan.batch) == (0, None)
+    scan = ScanReader(["missing"], load)[0]
+    assert (scan.index, scan.item) == (0, None)
     assert scan.reason.startswith("FileNotFoundError")
 
 
-def test_reader_collates_one_item() -> None:
-    reader = ScanReader(Dataset([3, 4], lambda item: {"image": item}), no_collation)
-    assert [reader[index].batch for index in range(len(reader))] == [[{"image": 3}], [{"image": 4}]]
+def test_reader_reads_each_scan() -> None:
+    reader = ScanReader([3, 4], lambda item: {"image": item})
+    assert [reader[index].item for index in range(len(reader))] == [{"image": 3}, {"image": 4}]
 
 
 def test_full_disk_is_said_with_the_file_and_a_way_out() -> None:

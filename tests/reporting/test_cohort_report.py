@@ -60,6 +60,15 @@ def test_lowest_dice_comes_first(tmp_path: Path, study: Any, read_page: Any) -> 
     assert order(page, ["study-a", "study-b"]) == ["study-b", "study-a"]
 
 
+def test_without_labels_the_lowest_expected_dice_comes_first(tmp_path: Path, study: Any, read_page: Any) -> None:
+    expected = {"study-a": 0.91, "study-b": 0.72, "study-c": None}
+    studies = [StudyRow(name, study.function(), expected_dice=value) for name, value in expected.items()]
+    page = read_page(write_cohort_report(tmp_path / "c.html", studies=studies))
+    assert order(page, [*expected]) == ["study-b", "study-a", "study-c"]
+    assert "by the Dice that the masks expect of themselves" in page.text
+    assert "0.720" in page.text
+
+
 def test_dice_of_each_structure_and_phase(tmp_path: Path, read_page: Any) -> None:
     rows = pd.DataFrame([case_row("a", 0), case_row("b", 1, "es")])
     page = read_page(write_cohort_report(tmp_path / "c.html", studies=[], dice=rows))

@@ -37,4 +37,17 @@ def test_agreement_is_among_the_metrics(tracker: RunTracker, client: MlflowClien
     with tracker.start("evaluating") as run:
         log_evaluation(run, [], {"all": block(0.75), "agreement": agreement}, prefix="best_")
     metrics = client.get_run(run.id).data.metrics
-    assert metrics["best_agreement.lv_ef_percent.bias"] == pytest.approx(-0.4)
+    assert metrics["best_agreement/lv_ef_percent.bias"] == pytest.approx(-0.4)
+
+
+def test_main_figures_are_the_description(tracker: RunTracker, client: MlflowClient) -> None:
+    with tracker.start("evaluating") as run:
+        before = client.get_run(run.id).data.tags["mlflow.note.content"]
+        log_evaluation(run, [], {"all": block(0.75)})
+    assert before == "An evaluation of saved weights."
+    lines = client.get_run(run.id).data.tags["mlflow.note.content"].splitlines()
+    assert lines[:3] == [
+        "| Dice | mean | RV | MYO | LV |",
+        "| --- | --- | --- | --- | --- |",
+        "| all cases | 0.750 | 0.750 | 0.750 | 0.750 |",
+    ]

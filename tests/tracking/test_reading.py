@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.errors import InputError
-from pipeline.tracking.reading import find_experiment, open_to_read
+from pipeline.tracking.reading import open_to_read
 
 
 def test_store_is_opened_without_writing(store: str, client: MlflowClient, tmp_path: Path) -> None:
@@ -64,23 +64,3 @@ def test_store_of_another_mlflow_is_refused(store: str, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
     assert "refuses: " in done.stderr and "InputError" in done.stderr
-
-
-def test_experiment_is_found_by_name_or_id(client: MlflowClient, store: str) -> None:
-    number = client.create_experiment("hearts")
-    assert find_experiment(client, store, "hearts").experiment_id == number
-    assert find_experiment(client, store, number).name == "hearts"
-
-
-@pytest.mark.parametrize("name", ["heart", "99"])
-def test_unknown_experiment_is_refused_with_those_that_exist(client: MlflowClient, store: str, name: str) -> None:
-    client.create_experiment("hearts")
-    with pytest.raises(InputError, match=rf"There is no experiment '{name}' in .* It has: hearts, Default"):
-        find_experiment(client, store, name)
-
-
-def test_experiment_deleted_in_the_web_page_is_refused(client: MlflowClient, store: str) -> None:
-    number = client.create_experiment("hearts")
-    client.delete_experiment(number)
-    with pytest.raises(InputError, match=f"in the trash .* mlflow experiments restore --experiment-id {number}"):
-        find_experiment(client, store, "hearts")

@@ -168,7 +168,7 @@ def test_resumed_run_keeps_its_name_and_first_environment(new_tracker: NewTracke
 
 
 def test_run_that_does_not_exist_cannot_be_resumed(tracker: RunTracker) -> None:
-    with pytest.raises(InputError, match=r"no run 'abc' in sqlite.*Give the tracking_uri"), tracker.start(run_id="abc"):
+    with pytest.raises(InputError, match=r"no run 'abc' in sqlite.*--tracking_uri"), tracker.start(run_id="abc"):
         pass
 
 

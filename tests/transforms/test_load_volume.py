@@ -188,3 +188,25 @@ def test_series_of_the_item_goes_before_that_of_the_transform(cine: Path) -> Non
     assert load({"image": str(cine), "series": "5"})["image"].shape == (6, 4, 3, 5)
     with pytest.raises(InputError, match="got '7'"):
         load({"image": str(cine)})
+
+
+def save_cine(path: Path) -> np.ndarray:
+    """Write three phases as int16 with slope 0.5 and intercept 3, and return their values."""
+    voxels = np.random.default_rng(0).integers(0, 1000, (6, 5, 4, 3)).astype(np.int16)
+    image = nib.Nifti1Image(voxels, AFFINE)
+    image.header.set_slope_inter(0.5, 3.0)
+    nib.save(image, path)
+    return np.asarray(nib.load(path).dataobj, dtype=np.float32)
+
+
+@pytest.mark.parametrize("name", ["cine.nii", "cine.nii.gz"])
+def test_cine_has_its_phases_last(tmp_path: Path, name: str) -> None:
+    expected = save_cine(tmp_path / name)
+    np.testing.assert_array_equal(LoadVolume()(tmp_path / name).numpy(), expected)
+
+
+def test_phases_of_a_cine_lie_one_behind_the_other_in_memory(tmp_path: Path) -> None:
+    save_cine(tmp_path / "cine.nii.gz")
+    image = LoadVolume()(tmp_path / "cine.nii.gz")
+    assert image.movedim(-1, 0).is_contiguous()
+    np.testing.assert_allclose(image.affine.numpy(), AFFINE)

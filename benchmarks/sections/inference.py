@@ -1,0 +1,242 @@
+"""A cohort from NIfTI to NIfTI, whole process, beside the peers on the same volumes."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.pairing import Spread, interleave, paired_ratio, seconds_a_unit, spread
+from benchmarks.processes import run
+from benchmarks.report import Goal, Section, Table
+from benchmarks.settings import Settings, bundle_command, inference_command
+from benchmarks.volumes import choose_volumes, lay_out
+
+PEERS_DIR = Path(__file__).resolve().parents[1] / "peers"
+OURS = "this project"
+COLUMNS = [
+    "program",
+    "s a volume",
+    "volumes a minute",
+    "start-up s",
+    "times ours",
+    "whole process s",
+    "times ours",
+    "GB",
+]
+MANY_VOLUMES = 100
+GOALS = {  # times ours
+    "nnU-Net 2D": 25.0,
+    "nnU-Net 3D full resolution": 150.0,
+    "myopari": 20.0,
+    "MONAI zoo UNet, SliceInferer": 2.0,
+}
+NOTES = [
+    "Every program reads NIfTI files and writes masks as NIfTI, run as its users run it, in a process of its own. Each "
+    "runs on the volumes once and on several copies of them: the difference a volume is `s a volume`, which a large "
+    "cohort pays; the rest is start-up (imports, weights).",
+    f"Whole process: {MANY_VOLUMES} volumes, start-up included, worked out from these two.",
+    "Medians of rounds in which the programs take turns, lowest and highest in brackets; ratios round by round.",
+    "nnU-Net and MONAI's networks have random weights, myopari and this project their own. This project also measures "
+    "each scan, writes its numbers and an MLflow run; the others write the mask alone.",
+    "nnU-Net's plans are made by its own planner from all patients. MONAI's ways are the zoo's network, "
+    "preprocessing and inferer, and a 3D SegResNet with a sliding window.",
+    "GB: memory of the largest process of each program.",
+]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What segments a folder.
+
+    Attributes:
+        name: in the table.
+        command: of input and output folder.
+        copies: of the volumes in the larger cohort; more for the fast ones, whose start-up is most of the time.
+        rounds: at most so many.
+    """
+
+    name: str
+    command: Callable[[Path, Path], Sequence[str | Path]]
+    copies: int
+    rounds: int = 1000
+
+
+def measure(settings: Settings) -> Section:
+    """Time all programs."""
+    slow_volumes, fast_volumes = (1, 2) if settings.quick else (2, 6)
+    groups = [(slow_volumes, slow_programs(settings)), (fast_volumes, fast_programs(settings))]
+    tables, goals, measured = [], [], {}
+    for number, programs in groups:
+        if len(programs) < 2:
+            continue
+        volumes = choose_volumes(settings.dataset_dir, number)
+        times = time_programs(programs, volumes, settings)
+        table, ratios = compare(times, programs, number)
+        tables.append(table)
+        goals += [goal_of(name, ratio) for name, ratio in ratios.items() if name in GOALS]
+        measured[table.caption] = {"volumes": [path.name for path in volumes], "times": times}
+    notes = NOTES if settings.peers_python else [*NOTES, "nnU-Net and myopari were not measured: no `--peers_python`."]
+    return Section("Cohort inference, NIfTI to NIfTI", tables, notes, goals, measured)
+
+
+def slow_programs(settings: Settings) -> list[Program]:
+    """Return this project and the peers that take seconds a volume."""
+    programs = [Program(OURS, ours, 2 if settings.quick else 8)]
+    if not settings.peers_python:
+        return programs
+    models = prepare_nnunet(settings) / "models"
+    script = PEERS_DIR / "myopari_predict.py"
+    programs += [
+        Program("myopari", lambda source, target: [settings.peers_python, script, source, target], 2),
+        Program("nnU-Net 2D", nnunet(settings, models / "2d", mirroring=False), 2),
+        Program("nnU-Net 2D, mirrored", nnunet(settings, models / "2d", mirroring=True), 2, rounds=1),
+        Program("nnU-Net 3D full resolution", nnunet(settings, models / "3d_fullres", mirroring=False), 2, rounds=1),
+    ]
+    if settings.slow:
+        mirrored = nnunet(settings, models / "3d_fullres", mirroring=True)
+        programs.append(Program("nnU-Net 3D full resolution, mirrored", mirrored, 2, rounds=1))
+    return programs
+
+
+def fast_programs(settings: Settings) -> list[Program]:
+    """Return this project, by its back ends, and MONAI's own ways; all run by this interpreter."""
+    return [
+        Program(OURS, ours, 3),
+        *(Program(f"{OURS}, {backend}", by_backend(backend), 3) for backend in settings.backends),
+        Program("MONAI zoo UNet, SliceInferer", stock("zoo_unet.yaml"), 3),
+        Program("MONAI SegResNet 3D, SlidingWindowInferer", stock("segresnet.yaml"), 2),
+    ]
+
+
+def ours(source: Path, target: Path) -> Sequence[str | Path]:
+    """Return README.md's command."""
+    return inference_command(sys.executable, source, target)
+
+
+def by_backend(backend: str) -> Callable[[Path, Path], Sequence[str | Path]]:
+    """Return README.md's command with a back end."""
+    return lambda source, target: [*ours(source, target), "--backend", backend]
+
+
+def stock(overlay: str) -> Callable[[Path, Path], Sequence[str | Path]]:
+    """Return the command of a stock MONAI bundle configuration."""
+    files = [PEERS_DIR / "stock_inference.yaml", PEERS_DIR / overlay]
+    command = bundle_command(sys.executable, "evaluating", PEERS_DIR, files)
+    return lambda source, target: [*command, "--dataset_dir", source, "--output_dir", target]
+
+
+def nnunet(settings: Settings, model: Path, mirroring: bool) -> Callable[[Path, Path], Sequence[str | Path]]:
+    """Return nnU-Net's own prediction command."""
+    program = Path(settings.peers_python).parent / "nnUNetv2_predict_from_modelfolder"
+    options = ["-m", model, "-f", "0", "-device", "cpu", *([] if mirroring else ["--disable_tta"])]
+    return lambda source, target: [program, "-i", source, "-o", target, *options]
+
+
+def prepare_nnunet(settings: Settings) -> Path:
+    """Make nnU-Net's plans and models, once, and return their folder."""
+    number = 20 if settings.quick else 100
+    folder = settings.work_dir / f"nnunet{number}"
+    script = PEERS_DIR / "nnunet_prepare.py"
+    run([settings.peers_python, script, settings.dataset_dir, folder, "--num_patients", str(number)])
+    return folder
+
+
+def time_programs(
+    programs: Sequence[Program], volumes: Sequence[Path], settings: Settings
+) -> dict[str, dict[str, list[float]]]:
+    """Run all programs in turns.
+
+    Returns:
+        By program: ``few_s`` and ``many_s``, wall seconds by round; ``few`` and ``many``, the numbers of volumes; and
+        ``peak_gb``.
+    """
+    source, target = settings.work_dir / "cohort", settings.work_dir / "masks"
+    env = {"MLFLOW_TRACKING_URI": f"sqlite:///{(settings.work_dir / 'mlruns.db').as_posix()}"}
+    peaks: dict[str, list[float]] = {program.name: [] for program in programs}
+
+    def job(program: Program, copies: int) -> Callable[[], float]:
+        def once() -> float:
+            lay_out(volumes, copies, source)
+            shutil.rmtree(target, ignore_errors=True)
+            done = run(program.command(source, target), env=env)
+            require_masks(program.name, target, len(volumes) * copies)
+            peaks[program.name] += [done.peak_bytes / 1e9] if done.peak_bytes else []
+            return done.wall_s
+
+        return once
+
+    jobs, rounds = {}, {}
+    for program in programs:
+        for copies in (1, program.copies):
+            jobs[f"{program.name}/{copies}"] = job(program, copies)
+            rounds[f"{program.name}/{copies}"] = min(program.rounds, settings.repeats)
+    times = interleave(jobs, rounds)
+    return {
+        program.name: {
+            "few": [len(volumes)],
+            "many": [len(volumes) * program.copies],
+            "few_s": times[f"{program.name}/1"],
+            "many_s": times[f"{program.name}/{program.copies}"],
+            "peak_gb": peaks[program.name],
+        }
+        for program in programs
+    }
+
+
+def require_masks(name: str, folder: Path, number: int) -> None:
+    """Make sure that a program did the work that it is timed for.
+
+    Raises:
+        RuntimeError: there are fewer masks than scans.
+    """
+    found = len(list(folder.rglob("*.nii.gz")))
+    if found != number:
+        raise RuntimeError(f"{name} must write {number} masks into {folder}, found {found}.")
+
+
+def compare(
+    times: dict[str, dict[str, list[float]]], programs: Sequence[Program], number: int
+) -> tuple[Table, dict[str, Spread]]:
+    """Return the table of a group, and how many times our seconds a volume each peer takes."""
+    each = {name: per_volume(found) for name, found in times.items()}
+    rows, ratios = [], {}
+    for program in programs:
+        name = program.name
+        seconds, starts, wholes = each[name]
+        ratios[name] = paired_ratio(seconds, each[OURS][0])
+        shown = [ratios[name].text(1), paired_ratio(wholes, each[OURS][2]).text(1)] if name != OURS else ["", ""]
+        peak = f"{max(times[name]['peak_gb']):.1f}" if times[name]["peak_gb"] else ""
+        median_s = spread(seconds).median
+        rows.append(
+            [
+                name,
+                spread(seconds).text(2),
+                f"{60 / median_s:.0f}" if median_s > 0 else "",
+                spread(starts).text(1),
+                shown[0],
+                spread(wholes).text(1),
+                shown[1],
+                peak,
+            ]
+        )
+    del ratios[OURS]
+    return Table(COLUMNS, rows, f"{number} volumes"), ratios
+
+
+def per_volume(found: dict[str, list[float]]) -> tuple[list[float], list[float], list[float]]:
+    """Return seconds a volume, start-up seconds, and seconds of a cohort of :data:`MANY_VOLUMES`, by round."""
+    few, many = int(found["few"][0]), int(found["many"][0])
+    pairs = list(zip(found["few_s"], found["many_s"], strict=True))
+    seconds = [seconds_a_unit((few, few_s), (many, many_s)) for few_s, many_s in pairs]
+    starts = [few_s - few * slope for (few_s, _), slope in zip(pairs, seconds, strict=True)]
+    wholes = [start + MANY_VOLUMES * slope for start, slope in zip(starts, seconds, strict=True)]
+    return seconds, starts, wholes
+
+
+def goal_of(name: str, ratio: Spread) -> Goal:
+    """Return the goal against a peer."""
+    goal = GOALS[name]
+    return Goal(f"seconds a volume, {name} against ours", f"{goal:.0f}x", f"{ratio.text(1)}x", ratio.median >= goal)

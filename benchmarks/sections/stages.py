@@ -1,0 +1,116 @@
+"""Where the time of a volume goes, and how much of the machine's peak the network reaches."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from benchmarks.pairing import Spread, spread
+from benchmarks.processes import run
+from benchmarks.report import Goal, Section, Table
+from benchmarks.settings import Settings
+from benchmarks.volumes import choose_volumes, lay_out
+
+STAGES = {
+    "read": "read the file",
+    "preprocess": "preprocess (grid, intensity)",
+    "network": "network",
+    "windows": "find the heart, cut and join windows",
+    "invert": "invert to the scan's grid",
+    "postprocess": "softmax, argmax, largest component",
+    "write": "write the mask",
+    "measure": "measure, write the numbers",
+    "other": "the rest (engine, listings)",
+}
+OTHERS_GOAL = 0.20
+PEAK_GOAL = 0.60
+NOTES = [
+    "In one process, after a cohort that warms up. Each stage without the stages within it; share of the wall time of "
+    "the cohort, medians of rounds.",
+    "Peak: the fastest of large 3x3 convolutions and matrix products in float32, measured in the same process. FLOPs "
+    "by `torch.utils.flop_counter`, two for a multiplication with its addition. The network is timed on the inputs "
+    "that the cohort gave it, the fastest of 8 repeats each.",
+]
+
+
+def measure(settings: Settings) -> Section:
+    """Segment a cohort in a process of its own, which watches itself."""
+    number, rounds = (2, 1) if settings.quick else (12, settings.repeats)
+    source = lay_out(choose_volumes(settings.dataset_dir, number), 1, settings.work_dir / "stages")
+    command = [sys.executable, "-m", "benchmarks.children.stage_times", source, settings.work_dir / "stages_masks"]
+    found = json.loads(run([*command, "--rounds", str(rounds)]).output.splitlines()[-1])
+    stages, others = stage_table(found["rounds"])
+    peak, share = peak_table(found["shapes"], found["peak_flops"])
+    goals = [
+        Goal(
+            "everything but the network, share of a cohort's wall time",
+            f"at most {100 * OTHERS_GOAL:.0f} %",
+            f"{100 * others:.0f} %",
+            others <= OTHERS_GOAL,
+        ),
+        Goal(
+            "share of the convolution peak reached in the network",
+            f"{100 * PEAK_GOAL:.0f} %",
+            f"{100 * share:.0f} %",
+            share >= PEAK_GOAL,
+        ),
+    ]
+    return Section("Stages of a volume", [stages, peak], NOTES, goals, found)
+
+
+def stage_table(rounds: list[dict[str, Any]]) -> tuple[Table, float]:
+    """Return the table of the stages, and the share of everything but the network (median of the rounds).
+
+    Args:
+        rounds: each with ``wall_s``, ``stages`` (seconds by stage) and ``volumes``.
+    """
+    rows = []
+    for stage, title in STAGES.items():
+        times = [1000 * seconds_of(stage, found) / found["volumes"] for found in rounds]
+        shares = [100 * seconds_of(stage, found) / found["wall_s"] for found in rounds]
+        rows.append([title, spread(times).text(1), spread(shares).text(1)])
+    walls = spread([1000 * found["wall_s"] / found["volumes"] for found in rounds])
+    rows.append(["all", walls.text(1), "100"])
+    return Table(["stage", "ms a volume", "% of the wall time"], rows), others_share(rounds).median
+
+
+def seconds_of(stage: str, found: dict[str, Any]) -> float:
+    """Return the seconds of a stage in a round; ``other`` is what no stage accounts for."""
+    if stage == "other":
+        return float(found["wall_s"] - sum(found["stages"].values()))
+    return float(found["stages"].get(stage, 0.0))
+
+
+def others_share(rounds: list[dict[str, Any]]) -> Spread:
+    """Return the share of everything but the network in the wall time."""
+    return spread([1 - seconds_of("network", found) / found["wall_s"] for found in rounds])
+
+
+def peak_table(shapes: list[dict[str, Any]], peak_flops: float) -> tuple[Table, float]:
+    """Return the table of the network's inputs, and the share of the peak over all of them.
+
+    Args:
+        shapes: each with ``shape``, ``calls``, ``flops`` and ``seconds`` a call.
+        peak_flops: a second.
+    """
+    ordered = sorted(shapes, key=lambda item: -item["calls"] * item["flops"])
+    rows = [
+        [
+            "x".join(map(str, item["shape"])),
+            f"{item['calls']:g}",
+            f"{item['flops'] / 1e9:.1f}",
+            f"{1000 * item['seconds']:.1f}",
+            f"{item['flops'] / item['seconds'] / 1e9:.0f}",
+            f"{100 * item['flops'] / item['seconds'] / peak_flops:.0f}",
+        ]
+        for item in ordered
+    ]
+    flops = sum(item["calls"] * item["flops"] for item in shapes)
+    seconds = sum(item["calls"] * item["seconds"] for item in shapes)
+    share = flops / seconds / peak_flops
+    rows.append(
+        ["all", "", f"{flops / 1e9:.1f}", f"{1000 * seconds:.1f}", f"{flops / seconds / 1e9:.0f}", f"{100 * share:.0f}"]
+    )
+    columns = ["input of the network", "calls a cohort", "GFLOP", "ms", "GFLOP/s", "% of peak"]
+    return Table(columns, rows, f"Peak of this machine: {peak_flops / 1e9:.0f} GFLOP/s."), share

@@ -1,0 +1,169 @@
+"""The table of the variants: what each network costs, and what its training reached where it is on record.
+
+    python benchmarks/variants.py [--tracking_uri URI] [--experiment_name NAME] [--threads 2] [--output variants.md]
+
+A row is the default or an overlay in configs/variants and configs/recipes/baseline.yaml. Parameters, GFLOP (two a
+multiplication and addition) and ms are those of network_def, a slice of 256 x 256 pixels, the median of some forwards.
+Of a run that bears the name of its variant ("no_aspp"; the latest that is finished) come Dice and HD95 a class on its
+validation cases, misses, minutes and id. The trainings themselves:
+
+    python -m monai.bundle run training … --config_file "[…,'configs/acdc.yaml','configs/variants/no_aspp.yaml']" \
+        --run_name no_aspp --experiment_name NAME
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from monai.bundle import ConfigParser
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline.comparison.records import RunRecord, read_runs
+from pipeline.labels import FOREGROUND
+from pipeline.tracking.reading import open_to_read
+from pipeline.workflows import place
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = [ROOT / "bundles/cardiac_sax_segmentation/configs/train.yaml", ROOT / "configs/acdc.yaml"]
+DEFAULT = "default"
+SLICE_SIZE = (256, 256)
+SLICES = 8
+"""Of a stack that a 3D network is measured on; its costs are divided by them."""
+FORWARDS = 11
+FIGURES = (
+    *(f"dice_{structure.key}" for structure in FOREGROUND),
+    "mean_dice",
+    *(f"hd95_mm_{structure.key}" for structure in FOREGROUND),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one slice of 256 x 256 pixels costs.
+
+    Attributes:
+        parameters: of the network.
+        gflop: of a forward; a multiplication and an addition count two.
+        ms: of a forward, the median.
+    """
+
+    parameters: int
+    gflop: float
+    ms: float
+
+
+def main() -> None:
+    """Measure, read, print and write."""
+    options = _parse()
+    torch.set_num_threads(options.threads)
+    runs = latest_by_name(_records(options.tracking_uri, options.experiment_name))
+    costs = {}
+    for name, overlay in overlays().items():
+        costs[name] = measure(network_of(overlay))
+        print(f"{name}: {costs[name]}", flush=True)
+    text = format_table(costs, runs)
+    Path(options.output).write_text(text, encoding="utf-8")
+    print(f"\n{text}")
+
+
+def overlays() -> dict[str, Path | None]:
+    """Return the rows: name to overlay, the default first."""
+    paths = [ROOT / "configs/recipes/baseline.yaml", *sorted((ROOT / "configs/variants").glob("*.yaml"))]
+    return {DEFAULT: None} | {path.stem: path for path in paths}
+
+
+def network_of(overlay: Path | None) -> nn.Module:
+    """Return the network of the training's configuration under an overlay, on the CPU and ready to predict."""
+    parser = ConfigParser()
+    parser.read_config([str(path) for path in (*BASE, overlay) if path])
+    return place(parser.get_parsed_content("network_def"), "cpu").eval()
+
+
+def input_of(network: nn.Module) -> tuple[torch.Tensor, int]:
+    """Return what a network is measured on, and how many slices that is."""
+    kernel = next(weight for weight in network.parameters() if weight.ndim >= 4)
+    volumetric = kernel.ndim == 5
+    size = (*SLICE_SIZE, SLICES) if volumetric else SLICE_SIZE
+    return torch.rand(1, kernel.shape[1], *size), SLICES if volumetric else 1
+
+
+@torch.inference_mode()
+def measure(network: nn.Module, forwards: int = FORWARDS) -> Cost:
+    """Measure the cost of a slice."""
+    x, slices = input_of(network)
+    with FlopCounterMode(display=False) as counter:
+        network(x)
+    times = []
+    for _ in range(forwards):
+        start_s = time.perf_counter()
+        network(x)
+        times.append(time.perf_counter() - start_s)
+    parameters = sum(weight.numel() for weight in network.parameters())
+    return Cost(parameters, counter.get_total_flops() / 1e9 / slices, 1000 * statistics.median(times) / slices)
+
+
+def _records(tracking_uri: str, experiment_name: str) -> list[RunRecord]:
+    if not tracking_uri:
+        return []
+    client, _ = open_to_read(tracking_uri)
+    experiment = client.get_experiment_by_name(experiment_name)
+    return read_runs(client, experiment.experiment_id) if experiment else []
+
+
+def latest_by_name(records: Sequence[RunRecord]) -> dict[str, RunRecord]:
+    """Return the finished run of each name that began last."""
+    finished = [record for record in records if record.status == "FINISHED" and record.figures]
+    return {record.name: record for record in sorted(finished, key=lambda record: record.start_ms)}
+
+
+def format_table(costs: Mapping[str, Cost], runs: Mapping[str, RunRecord]) -> str:
+    """Lay out a line a variant in Markdown; what is not on record is a dash.
+
+    Args:
+        costs: of each variant.
+        runs: by the name of their variant.
+    """
+    names = [structure.name for structure in FOREGROUND]
+    heads = ["variant", "parameters, M", "GFLOP", "ms", *(f"Dice {name}" for name in names), "mean Dice"]
+    heads += [*(f"HD95 {name}, mm" for name in names), "missed", "minutes", "MLflow run"]
+    lines = [_line(heads), _line(["---"] + ["---:"] * (len(heads) - 2) + ["---"])]
+    lines += [_line(_cells(name, cost, runs.get(name))) for name, cost in costs.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(name: str, cost: Cost, run: RunRecord | None) -> list[str]:
+    costs = [f"{cost.parameters / 1e6:.2f}", f"{cost.gflop:.2f}", f"{cost.ms:.1f}"]
+    figures = run.figures if run else {}
+    shown = [_number(figures.get(key), 1 if "mm" in key else 3) for key in FIGURES]
+    missed = [figures[f"missed_{structure.key}"] for structure in FOREGROUND if f"missed_{structure.key}" in figures]
+    minutes = _number(run.minutes if run else None, 0)
+    return [name, *costs, *shown, f"{sum(missed):.0f}" if missed else "–", minutes, run.id[:8] if run else "–"]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tracking_uri", default="", help="store of the trainings (default: costs alone)")
+    parser.add_argument("--experiment_name", default="cardiac_sax_segmentation")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--output", default="variants.md", help="Markdown file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The network that predicts: weights or an exported file, run by the back end that was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipeline.inference.backends import check_backend, open_exported, with_backend
+from pipeline.workflows.device import load_network
+from pipeline.workflows.members import CheckpointPaths
+
+
+def load_backend(
+    network: nn.Module,
+    ckpt_path: CheckpointPaths,
+    device: torch.device,
+    backend: str = "eager",
+    exported_file: str | Path = "",
+) -> nn.Module:
+    """Load what predicts.
+
+    Args:
+        network: that the weights belong to.
+        ckpt_path: of the weights, see :func:`load_network`; not read where there is an ``exported_file``.
+        device: where it predicts.
+        backend: name of a :class:`pipeline.inference.backends.Backend`.
+        exported_file: of an export of ``network``; empty to make the back end from the weights.
+
+    Returns:
+        What maps images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
+
+    Raises:
+        InputError: a file cannot be read or belongs to another network, or the back end is not on this machine.
+    """
+    kind = check_backend(backend, exported_file, device)
+    if exported_file:
+        return open_exported(Path(exported_file), kind, network, device)
+    return with_backend(load_network(network, ckpt_path, device), kind)

@@ -1,0 +1,62 @@
+"""What the sections make of measured times: the sums are worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.pairing import Spread
+from benchmarks.sections.inference import OURS, Program, compare, goal_of, per_volume
+from benchmarks.sections.stages import others_share, peak_table, stage_table
+from benchmarks.sections.start_up import over_imports
+from benchmarks.sections.training import stage_table as training_stages
+
+
+def test_a_cohort_is_start_up_and_seconds_a_volume() -> None:
+    found = {"few": [2], "many": [6], "few_s": [5.0], "many_s": [7.0]}
+    # 0.5 s a volume, 4 s of start, 100 volumes: 54 s
+    assert per_volume(found) == ([0.5], [4.0], [54.0])
+
+
+def test_peers_stand_beside_ours_in_their_round() -> None:
+    times = {
+        OURS: {"few": [2], "many": [6], "few_s": [5.0], "many_s": [7.0], "peak_gb": [0.7]},
+        "nnU-Net 2D": {"few": [2], "many": [4], "few_s": [18.0], "many_s": [26.0], "peak_gb": []},
+    }
+    programs = [Program(name, lambda source, target: [], 2) for name in times]
+    table, ratios = compare(times, programs, 2)
+    assert ratios["nnU-Net 2D"] == Spread(8.0, 8.0, 8.0, 1)
+    assert table.rows[1] == ["nnU-Net 2D", "4.00", "15", "10.0", "8.0", "410.0", "7.6", ""]
+
+
+@pytest.mark.parametrize(("ratio", "met"), [(24.9, False), (25.0, True)])
+def test_goal_is_met_from_its_value_on(ratio: float, met: bool) -> None:
+    assert goal_of("nnU-Net 2D", Spread(ratio, ratio, ratio, 1)).met is met
+
+
+def test_what_no_stage_accounts_for_is_the_rest() -> None:
+    rounds = [{"wall_s": 2.0, "stages": {"network": 1.5, "read": 0.3}, "volumes": 10}]
+    rows = {row[0]: row[1:] for row in stage_table(rounds)[0].rows}
+    assert rows["the rest (engine, listings)"] == ["20.0", "10.0"]
+
+
+def test_everything_but_the_network() -> None:
+    rounds = [{"wall_s": 2.0, "stages": {"network": 1.5}, "volumes": 10}]
+    assert others_share(rounds).median == pytest.approx(0.25)
+
+
+def test_share_of_the_peak_weighs_inputs_by_their_time() -> None:
+    # 2 * 30 + 10 GFLOP in 2 * 0.2 + 0.3 s: 100 GFLOP/s
+    shapes = [
+        {"shape": [8, 1, 128, 128], "calls": 2, "flops": 30e9, "seconds": 0.2},
+        {"shape": [5, 1, 128, 128], "calls": 1, "flops": 10e9, "seconds": 0.3},
+    ]
+    assert peak_table(shapes, 200e9)[1] == pytest.approx(0.5)
+
+
+def test_share_of_forward_and_backward_includes_the_loss() -> None:
+    epoch = {"wall_s": 10.0, "iterations": 5, "stages": {"forward": 3.0, "loss": 1.0, "backward": 5.0, "augment": 0.5}}
+    assert training_stages([epoch])[1] == pytest.approx(0.9)
+
+
+def test_start_up_counts_from_imports_and_work() -> None:
+    assert over_imports([6.0, 9.0], [3.0, 4.0], 1.0) == Spread(1.65, 1.5, 1.8, 2)
