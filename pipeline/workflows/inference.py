@@ -17,6 +17,7 @@ from pipeline.handlers.checksum import sha256
 from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.reading import explain
 from pipeline.inference.results import CohortError, CohortResult
+from pipeline.inference.sharing import is_first
 from pipeline.inference.study import StudyOptions
 from pipeline.tracking import RunTracker
 from pipeline.tracking.run import Run
@@ -126,7 +127,7 @@ def _record(run: Run, result: CohortResult, options: StudyOptions) -> None:
         },
         step=0,
     )
-    if not any(scan.has_report for scan in result.scans):
+    if not (is_first() and any(scan.has_report for scan in result.scans)):
         return
     # what draws pages takes its time to import
     from pipeline.inference.cohort_page import write_cohort_page, write_published_page

@@ -1,4 +1,4 @@
-"""Several processes that train one network: how they meet, what each of them does, how they part."""
+"""Several processes that train one network or share a cohort: how they meet, what each of them does, how they part."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.errors import InputError
 from pipeline.workflows.device import place
 
-LOST_AFTER = timedelta(minutes=15)
-"""Longer than one process may keep the others waiting, as for a slow disk while it fills its cache."""
+LOST_AFTER_MINUTES = 15.0
+"""Longer than one process may keep the others waiting in a training, as for a slow disk while it fills its cache."""
 # what gloo and NCCL say when the other end of a connection is gone
 _LOST = (
     "Connection closed by peer",
@@ -31,26 +31,27 @@ _LOST = (
 )
 
 
-def start_processes(device: torch.device | str) -> None:
+def start_processes(device: torch.device | str, lost_after_minutes: float = LOST_AFTER_MINUTES) -> None:
     """Join the processes that ``torchrun`` started: NCCL between GPUs, gloo between CPUs.
 
     Only the first of them goes on logging what is no warning. Where another machine goes away without a word, the
-    others wait for it at most ``LOST_AFTER``; a process that dies is noticed at once.
+    others wait for it at most ``lost_after_minutes``; a process that dies is noticed at once.
 
     Args:
         device: of this process, see ``rank_device``.
+        lost_after_minutes: longer than one process may keep the others waiting.
 
     Raises:
         InputError: the program was not started by ``torchrun``.
     """
     if "LOCAL_RANK" not in os.environ:
         raise InputError(
-            "multi_gpu_train.yaml needs one process a GPU. Start them by `torchrun --nproc_per_node N -m monai.bundle "
-            "run …`, or leave it out of --config_file."
+            "multi_gpu_train.yaml and multi_gpu_inference.yaml need one process a GPU. Start them by `torchrun "
+            "--nproc_per_node N -m monai.bundle run …`, or leave the overlay out of --config_file."
         )
     if not dist.is_initialized():
         backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=LOST_AFTER)
+        dist.init_process_group(backend, timeout=timedelta(minutes=lost_after_minutes))
     if not is_first_process():
         logging.getLogger().setLevel(logging.WARNING)
 

@@ -14,6 +14,7 @@ import yaml
 from monai.bundle import ConfigParser, create_workflow
 
 import pipeline
+from pipeline.handlers.checksum import checksum_path, sha256
 from pipeline.labels import Structure
 from pipeline.workflows.search_space import SweepFile
 
@@ -152,3 +153,17 @@ def test_baseline_trains_without_skips_and_keeps_the_network_itself(
     best = torch.load(tmp_path / "out" / "models" / "model.pt", weights_only=True)
     torch.testing.assert_close(best, dict(state["network"]), rtol=0, atol=0)
     assert state["optimizer"]["param_groups"][0]["lr"] == 0.001
+
+
+def test_robust_recipe_adds_turns_and_tone_curves_and_nothing_else() -> None:
+    steps = load(REPOSITORY / "configs" / "recipes" / "robust.yaml")["augmentation"]["transforms"]
+    added = [step for step in steps if step["_target_"].endswith("RandToneCurveBatchd")]
+    assert [step["prob"] for step in added] == [0.2]
+    kept = [without(step, "turn_prob", "flip_prob") for step in steps if step not in added]
+    assert kept == TRAIN["augmentation"]["transforms"]
+
+
+def test_weights_that_ship_have_their_checksum() -> None:
+    weights = CONFIGS.parent / "models" / "model.pt"
+    digest, name = checksum_path(weights).read_text(encoding="utf-8").split()
+    assert (digest, name) == (sha256(weights), "model.pt")

@@ -19,7 +19,7 @@ def monitors() -> list[threading.Thread]:
 
 @pytest.fixture
 def quick_tracker(new_tracker: Callable[..., RunTracker], monkeypatch: pytest.MonkeyPatch) -> RunTracker:
-    monkeypatch.setattr(system_metrics, "SAMPLING_INTERVAL_S", 0.3)
+    monkeypatch.setattr(system_metrics, "SAMPLING_INTERVAL_S", 0.05)
     return new_tracker(system_metrics=True)
 
 

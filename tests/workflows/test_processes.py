@@ -35,7 +35,7 @@ def test_fewer_cases_than_processes_are_refused() -> None:
 
 def test_program_that_torchrun_did_not_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    with pytest.raises(InputError, match="needs one process a GPU"):
+    with pytest.raises(InputError, match="need one process a GPU"):
         start_processes("cpu")
 
 
