@@ -135,8 +135,8 @@ class Outbox:
 
     def _warn(self, error: Exception) -> None:
         if not self._in_trouble:
-            reason = cut(str(error).strip().partition("\n")[0], 300)
-            logger.warning("MLflow does not take what is sent (%s). The run goes on; it is sent again later.", reason)
+            told = "MLflow does not take what is sent (%s). The run goes on; it is sent again later."
+            logger.warning(told, cut(_reason(error), 300))
         self._in_trouble = True
 
     def _settle(self) -> bool:
@@ -205,6 +205,12 @@ class Outbox:
 
     def _is_new(self, figure: Figure) -> bool:
         return figure.step > self._last_steps.get(figure.key, figure.step - 1)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error that says something: SQLAlchemy begins with where it happened, in brackets."""
+    lines = str(error).strip().splitlines()
+    return next((line for line in lines if not line.startswith("(raised as a result of")), "") or type(error).__name__
 
 
 def _owner(path: Path) -> str | None:

@@ -6,9 +6,11 @@ import ast
 import json
 import re
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -340,3 +342,31 @@ def test_end_is_not_before_the_start(
         monkeypatch.setattr(time, "time", lambda: now - 3600)
     info = client.get_run(run.id).info
     assert info.end_time >= info.start_time
+
+
+def refuse_writing(file: Path, refuse: bool) -> None:
+    """Let the store answer to each figure what it answers when its disk was mounted read-only, or no longer."""
+    with closing(sqlite3.connect(file)) as database, database:
+        for table in ("metrics", "latest_metrics"):
+            database.execute(f"DROP TRIGGER IF EXISTS refuse_{table}")
+            if refuse:
+                database.execute(
+                    f"CREATE TRIGGER refuse_{table} BEFORE INSERT ON {table} "
+                    "BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END"
+                )
+
+
+def test_store_that_turns_read_only_in_mid_run_gets_everything_later(
+    tracker: RunTracker, client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tracker.start() as run:
+        run.log_metrics({"train_loss": 3.0}, 1)
+        assert run.flush()
+        refuse_writing(tmp_path / "mlruns.db", True)
+        run.log_metrics({"train_loss": 2.0}, 2)
+        assert not run.flush()
+        assert "readonly database" in caplog.text and (tmp_path / "out" / "unsent_metrics.json").is_file()
+        refuse_writing(tmp_path / "mlruns.db", False)
+    history = client.get_metric_history(run.id, "train_loss")
+    assert [(item.step, item.value) for item in history] == [(1, 3.0), (2, 2.0)]
+    assert not (tmp_path / "out" / "unsent_metrics.json").exists()
