@@ -81,6 +81,12 @@ def test_images_share_study_and_frame_of_reference_and_nothing_else(classic: lis
     assert len({image.SOPInstanceUID for image in classic}) == 12
 
 
+def test_images_of_two_digit_slices_and_phases_are_told_apart() -> None:
+    study = CineStudy(np.zeros((1, 1, 12, 12), dtype=np.uint16), np.eye(4))
+    # written one behind the other, slice 1 of phase 11 and slice 11 of phase 1 are both 111
+    assert len({study.uid("image", z, phase) for z in range(12) for phase in range(12)}) == 144
+
+
 def test_each_slice_can_have_its_series(tmp_path: Path) -> None:
     images = [pydicom.dcmread(path) for path in write_cine_dicom(tmp_path, make_study(), "series_a_slice")]
     assert [image.SeriesNumber for image in images] == [1] * 4 + [2] * 4 + [3] * 4

@@ -81,7 +81,8 @@ class CineStudy:
 
     def uid(self, *names: object) -> str:
         """Return a UID that depends on the seed and the names alone."""
-        return generate_uid(entropy_srcs=[self.uid_seed, *(str(name) for name in names)])
+        # one text: generate_uid joins its sources without a gap, and slice 1, phase 11 would be slice 11, phase 1
+        return generate_uid(entropy_srcs=[" ".join([self.uid_seed, *(str(name) for name in names)])])
 
     def pixels(self, z: int, phase: int) -> NDArray[np.uint16]:
         """Return one image as DICOM stores it: rows first."""
