@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def inference_command(python: str, dataset_dir: Path, output_dir: Path) -> list[
         "--output_dir",
         str(output_dir),
     ]
+
+
+def shared_inference_command(python: str, processes: int) -> Callable[[Path, Path], list[str]]:
+    """Return what makes the bundle's command for processes that share the scans, of input and output folder.
+
+    Args:
+        python: interpreter of this project.
+        processes: number of them.
+    """
+    files = [BUNDLE / "configs" / name for name in ("inference.yaml", "multi_gpu_inference.yaml")]
+    _, *words = bundle_command(python, "evaluating", BUNDLE, files)
+    start = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", *words]
+    return lambda source, target: [*start, "--dataset_dir", str(source), "--output_dir", str(target)]
 
 
 def bundle_command(python: str, entry: str, bundle_root: Path, files: list[Path]) -> list[str]:

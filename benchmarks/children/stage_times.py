@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
-from monai.transforms import Activationsd, AsDiscreted, Invertd
+from monai.transforms import Activationsd, Invertd
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.children.convolution_peak import fastest, peak_flops
@@ -28,9 +28,9 @@ from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.reading import ScanReader
 from pipeline.inference.source import NiftiSource
 from pipeline.inference.study import StudyWriter
-from pipeline.transforms import ExpectedDiced, KeepLargestComponentd, LoadVolumed
+from pipeline.transforms import ExpectedDiced, KeepLargestComponentd, LoadVolumed, MostProbabled
 
-POSTPROCESSING = (Activationsd, ExpectedDiced, AsDiscreted, KeepLargestComponentd)
+POSTPROCESSING = (Activationsd, ExpectedDiced, MostProbabled, KeepLargestComponentd)
 
 
 def main() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.machine import available_cores
 from benchmarks.pairing import Spread, interleave, paired_ratio, seconds_a_unit, spread
 from benchmarks.processes import run
 from benchmarks.report import Goal, Section, Table
-from benchmarks.settings import Settings, bundle_command, inference_command
+from benchmarks.settings import Settings, bundle_command, inference_command, shared_inference_command
 from benchmarks.volumes import choose_volumes, lay_out
 
 PEERS_DIR = Path(__file__).resolve().parents[1] / "peers"
@@ -43,6 +44,8 @@ NOTES = [
     "each scan, writes its numbers and an MLflow run; the others write the mask alone.",
     "nnU-Net's plans are made by its own planner from all patients. MONAI's ways are the zoo's network, "
     "preprocessing and inferer, and a 3D SegResNet with a sliding window.",
+    "`processes of 1 thread`: `torchrun` with the bundle's `multi_gpu_inference.yaml`, a process a core, which share "
+    "the scans.",
     "GB: memory of the largest process of each program.",
 ]
 
@@ -56,12 +59,14 @@ class Program:
         command: of input and output folder.
         copies: of the volumes in the larger cohort; more for the fast ones, whose start-up is most of the time.
         rounds: at most so many.
+        env: variables that the command is started with.
     """
 
     name: str
     command: Callable[[Path, Path], Sequence[str | Path]]
     copies: int
     rounds: int = 1000
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def measure(settings: Settings) -> Section:
@@ -84,7 +89,7 @@ def measure(settings: Settings) -> Section:
 
 def slow_programs(settings: Settings) -> list[Program]:
     """Return this project and the peers that take seconds a volume."""
-    programs = [Program(OURS, ours, 2 if settings.quick else 8)]
+    programs = [Program(OURS, ours, 2 if settings.quick else 8), shared_by_cores(2 if settings.quick else 16)]
     if not settings.peers_python:
         return programs
     models = prepare_nnunet(settings) / "models"
@@ -105,6 +110,7 @@ def fast_programs(settings: Settings) -> list[Program]:
     """Return this project, by its back ends, and MONAI's own ways; all run by this interpreter."""
     return [
         Program(OURS, ours, 3),
+        shared_by_cores(6),
         *(Program(f"{OURS}, {backend}", by_backend(backend), 3) for backend in settings.backends),
         Program("MONAI zoo UNet, SliceInferer", stock("zoo_unet.yaml"), 3),
         Program("MONAI SegResNet 3D, SlidingWindowInferer", stock("segresnet.yaml"), 2),
@@ -114,6 +120,14 @@ def fast_programs(settings: Settings) -> list[Program]:
 def ours(source: Path, target: Path) -> Sequence[str | Path]:
     """Return README.md's command."""
     return inference_command(sys.executable, source, target)
+
+
+def shared_by_cores(copies: int) -> Program:
+    """Return the same by ``torchrun``: a process of one thread for each core, which share the scans."""
+    cores = available_cores()
+    command = shared_inference_command(sys.executable, cores)
+    name = f"{OURS}, {cores} processes of 1 thread"
+    return Program(name, lambda source, target: command(source, target), copies, env={"OMP_NUM_THREADS": "1"})
 
 
 def by_backend(backend: str) -> Callable[[Path, Path], Sequence[str | Path]]:
@@ -161,7 +175,7 @@ def time_programs(
         def once() -> float:
             lay_out(volumes, copies, source)
             shutil.rmtree(target, ignore_errors=True)
-            done = run(program.command(source, target), env=env)
+            done = run(program.command(source, target), env={**env, **program.env})
             require_masks(program.name, target, len(volumes) * copies)
             peaks[program.name] += [done.peak_bytes / 1e9] if done.peak_bytes else []
             return done.wall_s

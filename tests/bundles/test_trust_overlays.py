@@ -40,7 +40,7 @@ def test_uncertainty_adds_one_step_to_the_bundles_own() -> None:
     steps = load(REPOSITORY / "configs" / "uncertainty.yaml")["postprocessing#transforms"]
     added = {"_target_": "pipeline.transforms.Uncertaintyd", "keys": "pred"}
     assert [step for step in steps if step != added] == bundle["postprocessing"]["transforms"]
-    assert steps.index(added) < [step["_target_"] for step in steps].index("AsDiscreted")
+    assert steps.index(added) < [step["_target_"] for step in steps].index("pipeline.transforms.MostProbabled")
 
 
 def test_ensemble_and_uncertainty_of_a_scan(run_bundle: Callable[..., None], cohort: Path, tmp_path: Path) -> None:
