@@ -63,6 +63,8 @@ def cache_dataset(
         raise ValueError(f"memory_share must be in (0, 1], got {memory_share}.")
     transform = _flat(transform)
     needed = estimate_bytes(data, transform)
+    if not data:
+        return Dataset(data, transform)
     free = int(psutil.virtual_memory().available * memory_share)
     if needed <= free:
         logger.info(f"Caching {len(data)} cases in memory, about {needed / GIB:.2f} GiB.")
@@ -77,6 +79,8 @@ def estimate_bytes(data: Sequence[dict[str, Any]], transform: Callable[[dict[str
 
     The largest sample stands for all, so that the estimate errs on the safe side.
     """
+    if not data:
+        return 0
     chosen = np.unique(np.linspace(0, len(data) - 1, min(SAMPLES_TO_ESTIMATE, len(data))).astype(int))
     return len(data) * max((_item_bytes(transform(data[i])) for i in chosen), default=0)
 

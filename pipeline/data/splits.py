@@ -6,12 +6,15 @@ import json
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.data.problem import Item
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
+
+EVERYTHING = "all"
+"""In place of a fold: all cases are trained on."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +23,22 @@ class Split:
 
     Attributes:
         train: cases of the training side, never empty.
-        val: cases of the validation side, never empty.
+        val: cases of the validation side, empty only where nothing is ``validated``.
+        validated: whether there is a validation; a training on all cases has none.
 
     Raises:
-        InputError: a side is empty, a case has no ``patient_id``, or a patient is on both sides.
+        InputError: a side is empty that must not be, a case has no ``patient_id``, or a patient is on both sides.
     """
 
     train: list[Item]
     val: list[Item]
+    validated: bool = True
 
     def __post_init__(self) -> None:
         """Check both sides."""
-        for side, items in (("train", self.train), ("val", self.val)):
+        if not self.validated and self.val:
+            raise InputError(f"A split without a validation must have no cases in 'val', got {len(self.val)}.")
+        for side, items in {"train": self.train, **({"val": self.val} if self.validated else {})}.items():
             if not items:
                 raise InputError(f"A split needs cases on both sides, but '{side}' is empty. Add patients to it.")
         shared = sorted(_patient_ids(self.train) & _patient_ids(self.val))
@@ -43,7 +50,7 @@ class Split:
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the split as JSON, whole or not at all."""
-        text = json.dumps({"train": self.train, "val": self.val}, indent=1, ensure_ascii=False)
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         with atomic_path(Path(path)) as partial:
             partial.write_text(text + "\n", encoding="utf-8")
 
@@ -60,15 +67,16 @@ class Split:
             raise InputError(f"The split '{path}' cannot be read: {error}. Delete it to make a new one.") from error
         if not isinstance(content, dict) or not all(isinstance(content.get(side), list) for side in ("train", "val")):
             raise InputError(f"The split '{path}' must have the lists 'train' and 'val'. Delete it to make a new one.")
-        return cls(train=content["train"], val=content["val"])
+        return cls(train=content["train"], val=content["val"], validated=bool(content.get("validated", True)))
 
 
-def make_split(datalist: Sequence[Item], fold: int = 0, num_folds: int = 5, seed: int = 0) -> Split:
+def make_split(datalist: Sequence[Item], fold: int | str = 0, num_folds: int = 5, seed: int = 0) -> Split:
     """Return one fold of a cross-validation, or the split that the folder dictates.
 
     Args:
         datalist: cases with ``patient_id`` and ``group``. Where they carry ``split`` (train or val), it decides.
-        fold: which of the folds to validate on, from 0 to ``num_folds - 1``.
+        fold: which of the folds to validate on, from 0 to ``num_folds - 1``; or ``"all"``: train on all cases, also
+            those of a dictated validation, and validate on none.
         num_folds: number of folds, at least 2.
         seed: the same seed gives the same folds on every machine.
 
@@ -81,6 +89,10 @@ def make_split(datalist: Sequence[Item], fold: int = 0, num_folds: int = 5, seed
     """
     if not datalist:
         raise InputError("There are no cases to split. Check dataset_dir.")
+    if fold == EVERYTHING:
+        return Split(train=list(datalist), val=[], validated=False)
+    if not isinstance(fold, int):
+        raise InputError(f"fold must be a whole number or '{EVERYTHING}', got {fold!r}.")
     dictated = [item for item in datalist if "split" in item]
     if dictated:
         return _dictated_split(datalist, dictated, fold)

@@ -18,6 +18,7 @@ from torch import nn
 
 from pipeline.errors import InputError, exception_chain
 from pipeline.handlers.checksum import checksum_path, require_checksum
+from pipeline.handlers.validation import has_cases
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def save_atomically(content: Any, path: Path) -> None:
 
 class TrainingCheckpoint:
     """Saves ``last.pt`` after each epoch and ``model.pt`` whenever validation found the best weights so far.
+
+    Where there are no cases to validate the weights of each epoch replace those of the one before.
 
     ``last.pt`` holds everything that the training needs to go on as if it had not stopped; ``model.pt`` is a plain
     ``state_dict`` of tensors.
@@ -114,7 +117,7 @@ class TrainingCheckpoint:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         best = self.validator.state
-        if best.best_metric_epoch == engine.state.epoch:
+        if best.best_metric_epoch == engine.state.epoch or not has_cases(self.validator):
             weights = _unwrapped(self.weights).state_dict()
             # that of other weights, where they were put here
             checksum_path(self.best_path).unlink(missing_ok=True)

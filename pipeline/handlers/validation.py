@@ -7,11 +7,17 @@ from monai.engines import Evaluator
 from monai.handlers import ValidationHandler
 
 
+def has_cases(evaluator: Evaluator) -> bool:
+    """Tell whether an evaluator has anything to evaluate: a training on all cases has no validation."""
+    return len(evaluator.data_loader) > 0
+
+
 class EpochValidation(ValidationHandler):
     """MONAI's ``ValidationHandler`` that never leaves out the last epoch.
 
     With MONAI's, a training whose length is no multiple of the interval ends with epochs that nothing has validated,
-    and one that is shorter than the interval with no best weights at all.
+    and one that is shorter than the interval with no best weights at all. Where there are no cases to validate, nothing
+    runs.
 
     Args:
         validator: the evaluator to run.
@@ -31,4 +37,6 @@ class EpochValidation(ValidationHandler):
         engine.add_event_handler(Events.EPOCH_COMPLETED(event_filter=self._is_due), self)
 
     def _is_due(self, engine: Engine, epoch: int) -> bool:
+        if not has_cases(self.validator):
+            return False
         return epoch % self.interval == 0 or epoch == engine.state.max_epochs

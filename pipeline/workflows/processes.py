@@ -99,9 +99,14 @@ def share_cases(cases: Sequence[dict[str, Any]], num_replicas: int, rank: int) -
         num_replicas: number of processes.
         rank: of this process.
 
+    Returns:
+        Its cases; none where there is no validation at all.
+
     Raises:
         InputError: there are fewer cases than processes.
     """
+    if not cases:
+        return []
     if len(cases) < num_replicas:
         raise InputError(
             f"{len(cases)} validation cases are too few for {num_replicas} processes: each needs one. Start fewer, "

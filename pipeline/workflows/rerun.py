@@ -164,6 +164,7 @@ def find_data(recorded: Recorded, dataset_dir: str | Path = "") -> Split:
     split = Split(
         [_moved(item, recorded.working_directory, old, new) for item in recorded.split.train],
         [_moved(item, recorded.working_directory, old, new) for item in recorded.split.val],
+        recorded.split.validated,
     )
     items = [*split.train, *split.val]
     gone = [item[key] for item in items for key in ("image", "label") if key in item and not Path(item[key]).is_file()]

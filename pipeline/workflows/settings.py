@@ -10,6 +10,7 @@ from typing import Any
 
 from monai.bundle.utils import EXPR_KEY, ID_REF_KEY, MACRO_KEY
 
+from pipeline.data.splits import EVERYTHING
 from pipeline.errors import InputError
 from pipeline.flags import as_flag
 from pipeline.workflows.device import require_device
@@ -92,6 +93,8 @@ def check_settings(config: Mapping[str, Any]) -> None:
         InputError: names each such setting, what it must be and what came.
     """
     plain = {key: value for key, value in config.items() if not _is_computed(value)}
+    if plain.get("fold") == EVERYTHING:
+        del plain["fold"]
     problems = [
         f"{name} must be {number}, got {plain[name]!r}.{_hint(plain[name])}"
         for name, number in NUMBERS.items()

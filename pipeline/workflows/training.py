@@ -40,7 +40,8 @@ def run_training(
     """Train, then evaluate the best weights case by case, as one MLflow run.
 
     ``training.json`` in the folder of the report says what is trained there and whether it is finished,
-    ``validation.jsonl`` what each validation found.
+    ``validation.jsonl`` what each validation found. A training on all cases (``fold`` is ``"all"``) has no validation: it
+    ends with the weights of its last epoch.
 
     Args:
         trainer: with its handlers; ``checkpoint`` among them.
@@ -67,14 +68,13 @@ def run_training(
             run.set_tags({"num_parameters": sum(weight.numel() for weight in evaluator.network.parameters())})
             _train(trainer, evaluator, early_stop, ValidationHistory(folder / HISTORY_FILE))
             run.log_artifact(checkpoint.best_path, "models")
-            load_weights(evaluator.network, checkpoint.best_path)
-            report.attach(evaluator)
-            best_epoch = evaluator.state.best_metric_epoch
-            evaluator.run(global_epoch=best_epoch)
-            log_evaluation(run, report.artifacts, report.summary, prefix="best_", step=best_epoch)
+            if split.validated:
+                _evaluate_best(evaluator, checkpoint, report, run)
             if is_first_process():
                 replace(record, finished=True).save(folder)
-    if report.summary:
+    if not split.validated:
+        logger.info("Trained on all %d cases: there is no validation, and no figure.", len(split.train))
+    elif report.summary:
         logger.info("Best weights, each case on its own grid:\n%s", format_summary(report.summary))
         logger.info("Written to %s. Compare the runs: %s", report.output_dir, tracker.ui_command() or "tracking is off")
 
@@ -114,6 +114,16 @@ def _record_start(run: Run, config: dict[str, Any], split: Split, folder: Path) 
         record.save(folder)
     record_inputs(run, config, split)
     return record
+
+
+def _evaluate_best(
+    evaluator: SupervisedEvaluator, checkpoint: TrainingCheckpoint, report: EvaluationReport, run: Run
+) -> None:
+    load_weights(evaluator.network, checkpoint.best_path)
+    report.attach(evaluator)
+    best_epoch = evaluator.state.best_metric_epoch
+    evaluator.run(global_epoch=best_epoch)
+    log_evaluation(run, report.artifacts, report.summary, prefix="best_", step=best_epoch)
 
 
 def _train(

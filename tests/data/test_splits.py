@@ -134,6 +134,32 @@ def test_unknown_side_is_refused() -> None:
         make_split([case("a", split="train"), case("b", split="test")])
 
 
+def test_fold_all_trains_on_everything_and_validates_nothing() -> None:
+    split = make_split(cohort(), fold="all")
+    assert split == Split(train=cohort(), val=[], validated=False)
+
+
+def test_fold_all_takes_the_validation_of_a_dictated_split_too() -> None:
+    cases = [case("a", split="train"), case("b", split="val")]
+    assert make_split(cases, fold="all").train == cases
+
+
+def test_fold_of_another_name_is_refused() -> None:
+    with pytest.raises(InputError, match="fold must be a whole number or 'all', got 'every'"):
+        make_split(cohort(), fold="every")
+
+
+def test_split_without_a_validation_has_no_cases_for_it() -> None:
+    with pytest.raises(InputError, match="without a validation must have no cases in 'val', got 1"):
+        Split(train=[case("a")], val=[case("b")], validated=False)
+
+
+def test_json_gives_the_split_of_everything_back(tmp_path: Path) -> None:
+    split = make_split(cohort(), fold="all")
+    split.to_json(tmp_path / "split.json")
+    assert Split.from_json(tmp_path / "split.json") == split
+
+
 def test_json_gives_the_split_back(tmp_path: Path) -> None:
     split = make_split(cohort(), fold=1)
     split.to_json(tmp_path / "run" / "split.json")

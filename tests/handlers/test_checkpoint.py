@@ -24,7 +24,8 @@ def checkpoint_of(
     trainer: SupervisedTrainer, directory: Path, best_epoch: int = -1, **settings: Any
 ) -> TrainingCheckpoint:
     """A checkpoint of network and optimizer; ``best_epoch`` is what the validator found."""
-    validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.5, best_metric_epoch=best_epoch))
+    state = SimpleNamespace(best_metric=0.5, best_metric_epoch=best_epoch)
+    validator = SimpleNamespace(state=state, data_loader=[None])
     defaults = {
         "objects": {"network": trainer.network, "optimizer": trainer.optimizer},
         "weights": trainer.network,

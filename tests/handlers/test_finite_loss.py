@@ -44,7 +44,8 @@ def test_checkpoint_of_the_last_good_epoch_stays(tmp_path: Path, new_trainer: Ca
         return (pred**2).mean() * (float("nan") if trainer.state.epoch == 3 else 1.0)
 
     trainer = new_trainer(RequireFiniteLoss(), loss_function=loss, max_epochs=4, batches=1)
-    validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.5, best_metric_epoch=2))
+    state = SimpleNamespace(best_metric=0.5, best_metric_epoch=2)
+    validator = SimpleNamespace(state=state, data_loader=[None])
     TrainingCheckpoint(tmp_path, {"network": trainer.network}, trainer.network, validator).attach(trainer)
     with pytest.raises(InputError, match="the loss is nan in epoch 3"):
         trainer.run()

@@ -89,6 +89,10 @@ def test_flag_that_is_none_is_refused(name: str) -> None:
         check_settings({name: "maybe"})
 
 
+def test_fold_may_be_all() -> None:
+    check_settings({"fold": "all", "num_folds": 5})
+
+
 def test_fold_beyond_the_last_is_refused() -> None:
     with pytest.raises(InputError, match="fold must be from 0 to num_folds - 1 = 4, got 9"):
         check_settings({"fold": 9, "num_folds": 5})
