@@ -52,8 +52,7 @@ def test_inference_has_the_window_of_the_validation() -> None:
 
 
 def test_inference_scales_each_phase_as_the_training_scales_the_volume() -> None:
-    assert without(INFERENCE["scale_intensity"], "channel_wise") == TRAIN["scale_intensity"]
-    assert INFERENCE["scale_intensity"]["channel_wise"] is True
+    assert INFERENCE["scale_intensity"] == TRAIN["scale_intensity"]
 
 
 def test_inference_resamples_as_the_validation() -> None:
