@@ -40,8 +40,8 @@ class RandAffineBatch(Randomizable):
             displacement are in pixels of the output.
 
     Raises:
-        ValueError: ``step`` is not above 0, a range is not rising, a probability is not in [0, 1], ``roi_size`` is not two positive numbers, or
-            ``control_points`` is below 2.
+        ValueError: ``step`` is not above 0, a range is not rising, a probability is not in [0, 1], ``roi_size`` is not
+            two positive numbers, or ``control_points`` is below 2.
     """
 
     def __init__(
