@@ -31,9 +31,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def test_cross_validation_hands_settings_on(calls: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cross-validate", *COMMON, "--folds", "0,2", "--max_epochs", "3", "--any_code"]) == 0
+    assert main(["cross-validate", *COMMON, "--folds", "0,2", "--max_epochs", "3", "--any_code", "--jobs", "2"]) == 0
     training = BundleTraining("B", "['a.yaml']", {"max_epochs": "3"})
-    assert calls == [(training, Path("out"), [0, 2], {"any_code": True})]
+    assert calls == [(training, Path("out"), [0, 2], {"any_code": True, "jobs": 2})]
     assert capsys.readouterr().out == "done\n"
 
 

@@ -11,6 +11,8 @@ _EXAMPLES = """\
 examples:
   python -m pipeline cross-validate --bundle_root B --config_file "['train.yaml','acdc.yaml']" \\
     --dataset_dir DIR --output_dir runs/cv
+  two folds at a time, each on half of the cores
+    … --jobs 2
   only some folds, and any setting of the configuration
     … --folds 0,1 --max_epochs 40
 
@@ -24,6 +26,7 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "cross-validate", "train every fold and pool the figures of all cases", _EXAMPLES)
     add_training(parser)
     parser.add_argument("--folds", type=_numbers, help="such as 0,1,2 (default: all of the configuration)")
+    parser.add_argument("--jobs", type=int, default=1, help="folds to train at a time (default: 1)")
     parser.add_argument("--any_code", action="store_true", help="also pool folds of other versions of this package")
     parser.set_defaults(run=_run)
 
@@ -34,7 +37,9 @@ def _run(options: argparse.Namespace) -> int:
 
     training = BundleTraining(options.bundle_root, options.config_file, parse_overrides(options.overrides))
     try:
-        cross_validate(training, options.output_dir, options.folds, any_code=options.any_code, tell=tell)
+        cross_validate(
+            training, options.output_dir, options.folds, any_code=options.any_code, jobs=options.jobs, tell=tell
+        )
     except KeyboardInterrupt:
         return interrupted()
     return 0

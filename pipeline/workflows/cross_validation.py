@@ -1,12 +1,14 @@
-"""All folds of a training, one after the other, and the figures over all cases that no network had seen."""
+"""All folds of a training, some at a time, and the figures over all cases that no network had seen."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pandas as pd
@@ -24,12 +26,14 @@ from pipeline.reporting.table import format_summary
 from pipeline.tracking import Run, RunTracker, log_evaluation
 from pipeline.tracking.run import UNSENT_NAME
 from pipeline.workflows.folder_lock import require_free, sole_user
-from pipeline.workflows.launch import BundleTraining, describe_exit, run_training_process
+from pipeline.workflows.launch import BundleTraining, SideBySide, describe_exit, run_training_process
 from pipeline.workflows.record import run_params
 from pipeline.workflows.training_record import TrainingRecord
 
 STATE_FILE = "cross_validation.json"
 FOLD_FOLDER = "fold_{}"
+LOG_FILE = "training.log"
+"""What a fold says that is trained beside others."""
 OWN_SETTINGS = ("fold", "resume", "output_dir")
 """What the cross-validation gives each of its trainings."""
 
@@ -61,6 +65,7 @@ def cross_validate(
     folds: Sequence[int] | None = None,
     *,
     any_code: bool = False,
+    jobs: int = 1,
     tell: Tell = lambda _: None,
 ) -> dict[str, Any]:
     """Train fold after fold, skip those that are finished, go on with one that was interrupted, and pool the figures.
@@ -74,15 +79,19 @@ def cross_validate(
         output_dir: folder of the whole; each fold has its own in it.
         folds: from 0; all of the configuration's where None.
         any_code: also pool folds that other versions of the package trained.
+        jobs: folds that are trained at a time, each with its share of the cores and its output in ``training.log`` of
+            its folder.
         tell: called with each line for the person who waits.
 
     Returns:
         The summary, as ``pipeline.metrics.summarize`` gives it, with ``folds`` and ``num_folds``.
 
     Raises:
-        InputError: a setting that cannot be, a finished fold of other data, settings or code, or folds that failed:
-            the others are trained and pooled all the same.
+        InputError: ``jobs`` is below 1, a setting that cannot be, a finished fold of other data, settings or code, or
+            folds that failed: the others are trained and pooled all the same.
     """
+    if jobs < 1:
+        raise InputError(f"--jobs must be at least 1, got {jobs}.")
     plan = _Plan.make(training, output_dir, folds, any_code)
     with sole_user(output_dir):
         plan.check()
@@ -92,7 +101,7 @@ def cross_validate(
         with plan.tracker.start("cross-validation", params=params, tags=tags, run_id=state.run_id or None) as run:
             state = _State(run.id or state.run_id, state.num_poolings + 1)
             state.save(output_dir)
-            failed = [fold for fold in plan.folds if not _train(plan, fold, run, tell)]
+            failed = _train_all(plan, run, jobs, tell)
             summary = _pool(plan, [fold for fold in plan.folds if fold not in failed], run, state.num_poolings, tell)
             if failed:
                 raise InputError(
@@ -175,20 +184,60 @@ class _Plan:
         return not (self.tracker.enabled and (self.folder(fold) / UNSENT_NAME).is_file())
 
 
-def _train(plan: _Plan, fold: int, run: Run, tell: Tell) -> bool:
+def _train_all(plan: _Plan, run: Run, jobs: int, tell: Tell) -> list[int]:
+    """Train the folds that are not finished; return those that are not finished now."""
+    if jobs == 1:
+        finished = [_train(plan, fold, run, tell) for fold in plan.folds]
+    else:
+        finished = _train_side_by_side(plan, run, jobs, tell)
+    for fold, done in zip(plan.folds, finished, strict=True):
+        record = TrainingRecord.load(plan.folder(fold)) if done else None
+        if record and record.run_id:
+            run.adopt(record.run_id)
+    return [fold for fold, done in zip(plan.folds, finished, strict=True) if not done]
+
+
+def _train_side_by_side(plan: _Plan, run: Run, jobs: int, tell: Tell) -> list[bool]:
+    stop = Event()
+
+    def train(fold: int) -> bool:
+        if stop.is_set():
+            return False
+        beside = SideBySide(jobs, plan.folder(fold) / LOG_FILE)
+        try:
+            return _train(plan, fold, run, tell, goes_on=lambda: not stop.is_set(), beside=beside)
+        except BaseException:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(jobs) as pool:
+        trainings = [pool.submit(train, fold) for fold in plan.folds]
+        try:
+            return [training.result() for training in trainings]
+        except BaseException:
+            stop.set()  # ends those that run
+            raise
+
+
+def _train(
+    plan: _Plan,
+    fold: int,
+    run: Run,
+    tell: Tell,
+    goes_on: Callable[[], bool] = lambda: True,
+    beside: SideBySide | None = None,
+) -> bool:
     """Train one fold where it is not finished; return whether it is now."""
     if plan.is_finished(fold) and plan.is_recorded(fold):
         tell(f"Fold {fold}: finished before, in {plan.folder(fold)}.")
     else:
-        tell(f"Fold {fold}: training in {plan.folder(fold)}.")
+        tell(f"Fold {fold}: training in {plan.folder(fold)}{f', see {LOG_FILE} there' if beside else ''}.")
         more = {"fold": fold, "output_dir": plan.folder(fold), "resume": "auto", "run_name": f"{run.name}-fold{fold}"}
-        status = run_training_process(plan.training.words(**(more if run.id else _without(more, "run_name"))), run.id)
+        words = plan.training.words(**(more if run.id else _without(more, "run_name")))
+        status = run_training_process(words, run.id, goes_on, beside)
         if status or not plan.is_finished(fold):
             tell(f"Fold {fold}: the training {describe_exit(status)}.")
             return False
-    record = TrainingRecord.load(plan.folder(fold))
-    if record and record.run_id:
-        run.adopt(record.run_id)
     return True
 
 

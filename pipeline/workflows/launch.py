@@ -1,4 +1,4 @@
-"""Trainings of a bundle as processes of their own, one after the other."""
+"""Trainings of a bundle as processes of their own, one after the other or side by side."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import difflib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import torch
 from fire.parser import DefaultParseValue  # type: ignore[import-untyped]
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
@@ -117,8 +118,31 @@ def parse_overrides(words: list[str]) -> dict[str, str]:
     return overrides
 
 
-def run_training_process(words: list[str], parent_run_id: str = "", watch: Callable[[], bool] = lambda: True) -> int:
-    """Run Python with these words; it shares the terminal.
+@dataclass(frozen=True)
+class SideBySide:
+    """How trainings run at the same time: each with its share of the cores, and a file for what it says.
+
+    Attributes:
+        jobs: number of trainings at a time.
+        log: file that the output goes to, after what it holds already.
+    """
+
+    jobs: int
+    log: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give a training its share of the cores that PyTorch would use."""
+        threads = str(max(1, torch.get_num_threads() // self.jobs))
+        return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+
+
+def run_training_process(
+    words: list[str],
+    parent_run_id: str = "",
+    watch: Callable[[], bool] = lambda: True,
+    beside: SideBySide | None = None,
+) -> int:
+    """Run Python with these words; it shares the terminal unless others run beside it.
 
     Where this process is interrupted, the other is told to end, and waited for until its MLflow run is closed.
 
@@ -126,12 +150,18 @@ def run_training_process(words: list[str], parent_run_id: str = "", watch: Calla
         words: what ``BundleTraining.words`` returns.
         parent_run_id: MLflow run whose child the training's becomes; empty for none.
         watch: asked every second whether the training shall go on; it is ended by SIGTERM where not.
+        beside: how it runs where there are others at the same time.
 
     Returns:
         The exit status; negative for the signal that ended it.
     """
     env = {**os.environ, **({PARENT_VARIABLE: parent_run_id} if parent_run_id else {})}
-    with subprocess.Popen([sys.executable, *words], env=env) as process:
+    with (
+        _output(beside) as output,
+        subprocess.Popen(
+            [sys.executable, *words], env=env | (beside.environment() if beside else {}), stdout=output, stderr=output
+        ) as process,
+    ):
         try:
             return _wait(process, watch)
         except BaseException as error:
@@ -140,6 +170,16 @@ def run_training_process(words: list[str], parent_run_id: str = "", watch: Calla
                     process.wait(INTERRUPT_GRACE_S)
             end_process(process)
             raise
+
+
+@contextmanager
+def _output(beside: SideBySide | None) -> Iterator[BinaryIO | None]:
+    if beside is None:
+        yield None
+        return
+    beside.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(beside.log, "ab") as file:
+        yield file
 
 
 def _wait(process: subprocess.Popen[bytes], watch: Callable[[], bool]) -> int:

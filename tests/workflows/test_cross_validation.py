@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.workflows import cross_validation
 from pipeline.workflows.cross_validation import cross_validate, pool_rows, read_rows
-from pipeline.workflows.launch import BundleTraining, parse_overrides
+from pipeline.workflows.launch import BundleTraining, SideBySide, parse_overrides
 from pipeline.workflows.training_record import TrainingRecord
 
 CONFIG = """\
@@ -66,14 +68,23 @@ class Trainings:
         self.failing: set[int] = set()
         self.interrupted: set[int] = set()
         self.change: dict[str, Any] = {}
+        self.beside: list[SideBySide | None] = []
+        self.together: threading.Barrier | None = None
 
-    def __call__(self, words: list[str], parent_run_id: str = "") -> int:
+    def __call__(
+        self, words: list[str], _parent_run_id: str, goes_on: Callable[[], bool], beside: SideBySide | None
+    ) -> int:
+        self.beside.append(beside)
         options = parse_overrides(words[4:])
         fold, folder = int(options["fold"]), Path(options["output_dir"])
         self.folds.append(fold)
         self.resume.add(options["resume"])
+        if self.together:
+            self.together.wait(timeout=30)
         if fold in self.interrupted:
             raise KeyboardInterrupt
+        if self.interrupted and beside:
+            return self.ended_by(goes_on)
         if fold in self.failing:
             return 1
         parser = replace(self.training, overrides={**self.training.overrides, "fold": str(fold)}).parser()
@@ -84,6 +95,14 @@ class Trainings:
         record = TrainingRecord.describe(parser, split)
         replace(record, finished=True, **self.change).save(folder)
         return 0
+
+    def ended_by(self, goes_on: Callable[[], bool]) -> int:
+        """Run until it is told to end."""
+        for _ in range(3000):
+            if not goes_on():
+                return -15
+            time.sleep(0.01)
+        raise AssertionError("was not told to end")
 
 
 @pytest.fixture
@@ -158,6 +177,31 @@ def test_interrupted_cross_validation_goes_on(run: Callable[..., Any], trainings
     trainings.interrupted = set()
     assert run()["num_cases"] == 3
     assert trainings.folds == [0, 1, 1, 2]
+
+
+def test_folds_run_side_by_side_with_their_own_logs(
+    run: Callable[..., Any], trainings: Trainings, tmp_path: Path
+) -> None:
+    trainings.together = threading.Barrier(3)  # passed by all at once, or never
+    lines: list[str] = []
+    summary = run(jobs=3, tell=lines.append)
+    assert (summary["num_cases"], summary["folds"]) == (3, [0, 1, 2])
+    assert sorted(trainings.beside, key=str) == [
+        SideBySide(3, tmp_path / "cv" / f"fold_{fold}" / "training.log") for fold in range(3)
+    ]
+    assert f"Fold 1: training in {tmp_path / 'cv' / 'fold_1'}, see training.log there." in lines
+
+
+def test_interruption_ends_all_that_run_side_by_side(run: Callable[..., Any], trainings: Trainings) -> None:
+    trainings.together, trainings.interrupted = threading.Barrier(2), {0}
+    with pytest.raises(KeyboardInterrupt):
+        run(jobs=2)
+    assert sorted(trainings.folds) == [0, 1]
+
+
+def test_jobs_below_one_are_refused(run: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="--jobs must be at least 1, got 0"):
+        run(jobs=0)
 
 
 def test_folds_of_other_settings_are_refused_before_anything_runs(

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.workflows import launch
-from pipeline.workflows.launch import BundleTraining, describe_exit, parse_overrides, run_training_process
+from pipeline.workflows.launch import BundleTraining, SideBySide, describe_exit, parse_overrides, run_training_process
 
 CONFIG = "max_epochs: 5\nnetwork_def:\n  dilations: [1, 2]\n"
 SLEEP = ["-c", "import time; time.sleep(60)"]
@@ -94,6 +94,22 @@ def test_child_knows_the_parent_run(tmp_path: Path) -> None:
     run_training_process(["-c", code], "abc")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "abc"
     assert "PIPELINE_PARENT_RUN_ID" not in os.environ
+
+
+def test_training_beside_others_has_its_share_of_the_cores_and_its_own_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch.torch, "get_num_threads", lambda: 7)
+    code = "import os, sys; print(os.environ['OMP_NUM_THREADS'], flush=True); print('to stderr', file=sys.stderr)"
+    log = tmp_path / "fold_0" / "training.log"
+    for _ in range(2):
+        run_training_process(["-c", code], beside=SideBySide(2, log))
+    assert log.read_text(encoding="utf-8").split("\n") == ["3", "to stderr"] * 2 + [""]
+
+
+def test_each_training_has_a_core_at_least(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(launch.torch, "get_num_threads", lambda: 2)
+    assert SideBySide(5, tmp_path).environment()["OMP_NUM_THREADS"] == "1"
 
 
 def test_training_that_shall_not_go_on_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
