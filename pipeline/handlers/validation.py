@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+from typing import cast
+
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.handlers import ValidationHandler
 
 
-def has_cases(evaluator: Evaluator) -> bool:
+def has_cases(evaluator: Evaluator | None) -> bool:
     """Tell whether an evaluator has anything to evaluate: a training on all cases has no validation."""
-    return len(evaluator.data_loader) > 0
+    return evaluator is not None and len(cast(Sized, evaluator.data_loader)) > 0
 
 
 class EpochValidation(ValidationHandler):
