@@ -110,9 +110,7 @@ class AdversarialSegmentationTrainer(AdversarialTrainer):
 def _labels_are_real(engine: AdversarialSegmentationTrainer) -> None:
     output = engine.state.output
     classes = output[Keys.PRED].shape[1]
-    label = output[Keys.LABEL]
-    shares = label if label.shape[1] == classes else one_hot(label, classes)
-    sure = shares * (1 - engine.smoothing) + engine.smoothing / classes
+    sure = one_hot(output[Keys.LABEL], classes) * (1 - engine.smoothing) + engine.smoothing / classes
     output[AdversarialKeys.REALS] = sure.log()
 
 

@@ -28,12 +28,10 @@ class PrepareAugmentedBatch(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return image, not in half precision, and label, augmented, on ``device``."""
+        """Return image and label, augmented, on ``device``."""
         batch = {
             key.value: batchdata[key].to(device=device, non_blocking=non_blocking, **kwargs)
             for key in (Keys.IMAGE, Keys.LABEL)
         }
-        if batch[Keys.IMAGE].dtype == torch.float16:  # as volumes are kept, to save memory
-            batch[Keys.IMAGE] = batch[Keys.IMAGE].float()
         augmented = self.augmentation(batch)
         return augmented[Keys.IMAGE], augmented[Keys.LABEL]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from ignite.engine import Events
 from monai.engines import Trainer
 from numpy.typing import NDArray
@@ -28,16 +27,14 @@ class RequireLabelOrder:
 
     Args:
         network: with its pretrained weights.
-        dataset: of samples ``image`` ``(C, X, Y)`` and ``label`` in project labels, ``(1, X, Y)`` or a channel a class.
+        dataset: of samples ``image`` ``(C, X, Y)`` and ``label`` ``(1, X, Y)`` in project labels.
         num_samples: how many are looked at, spread over the data set.
-        oversampling: pixels of a sample, along each axis, for one that the network expects.
     """
 
-    def __init__(self, network: nn.Module, dataset: Any, num_samples: int = 64, oversampling: float = 1.0) -> None:
+    def __init__(self, network: nn.Module, dataset: Any, num_samples: int = 64) -> None:
         self.network = network
         self.dataset = dataset
         self.num_samples = num_samples
-        self.oversampling = oversampling
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer."""
@@ -67,18 +64,11 @@ class RequireLabelOrder:
                 sample = self.dataset[int(place)]
                 # transforms that cut windows return a list of them
                 sample = sample[0] if isinstance(sample, list) else sample
-                image, label = (sample[key][None].float() for key in ("image", "label"))
-                label = label.argmax(dim=1, keepdim=True).float() if label.shape[1] > 1 else label
-                seen = self.network(self._at_scale(image, "area").to(device)).argmax(dim=1).cpu().numpy().ravel()
-                said = self._at_scale(label, "nearest-exact").numpy().astype(np.int64).ravel()
+                seen = self.network(sample["image"][None].to(device)).argmax(dim=1).cpu().numpy().ravel()
+                said = np.asarray(sample["label"]).astype(np.int64).ravel()
                 np.add.at(confusion, (said, np.minimum(seen, len(Structure) - 1)), 1)
         self.network.train(training)
         return confusion
-
-    def _at_scale(self, image: torch.Tensor, mode: str) -> torch.Tensor:
-        if self.oversampling == 1:
-            return image
-        return F.interpolate(image, [round(size / self.oversampling) for size in image.shape[2:]], mode=mode)
 
 
 def better_order(confusion: NDArray[np.int64]) -> dict[Structure, Structure]:

@@ -52,7 +52,8 @@ def test_inference_has_the_window_of_the_validation() -> None:
 
 
 def test_inference_scales_each_phase_as_the_training_scales_the_volume() -> None:
-    assert INFERENCE["scale_intensity"] == TRAIN["scale_intensity"]
+    assert without(INFERENCE["scale_intensity"], "channel_wise") == TRAIN["scale_intensity"]
+    assert INFERENCE["scale_intensity"]["channel_wise"] is True
 
 
 def test_inference_resamples_as_the_validation() -> None:

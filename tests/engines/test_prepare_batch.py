@@ -34,13 +34,6 @@ def test_to_kwargs_of_the_trainer_reach_the_batch() -> None:
     assert image.dtype == torch.float64
 
 
-def test_images_that_are_kept_in_half_precision_are_augmented_in_single() -> None:
-    half = {**batch(), "image": torch.full((2, 1, 8, 8), 0.5, dtype=torch.float16)}
-    image, _ = PrepareAugmentedBatch(lambda data: data)(half, "cpu")
-    assert image.dtype == torch.float32
-    assert image.unique().tolist() == [0.5]
-
-
 def test_batch_of_the_loader_is_untouched() -> None:
     loaded = batch()
     before = loaded["image"].clone()

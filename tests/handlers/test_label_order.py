@@ -67,33 +67,6 @@ def test_network_trains_on_afterwards() -> None:
     assert network.training
 
 
-def enlarged(sample: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.repeat_interleave(2, 1).repeat_interleave(2, 2) for key, value in sample.items()}
-
-
-class SeesTwoByThree(SeesItsInput):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        assert x.shape == (1, 1, 2, 3)
-        return super().forward(x)
-
-
-def test_samples_that_are_finer_than_the_network_expects_are_shrunk() -> None:
-    engine = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
-    fine = [enlarged(sample) for sample in samples({0: 0, 1: 3, 2: 2, 3: 1})]
-    with pytest.raises(InputError, match="see LV where the labels say RV"):
-        RequireLabelOrder(SeesTwoByThree(), fine, oversampling=2.0)(engine)
-
-
-def test_labels_with_a_channel_a_class_are_compared_too() -> None:
-    engine = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
-    channels = [
-        {**sample, "label": (sample["label"] == torch.arange(4).view(4, 1, 1)).float()}
-        for sample in samples({0: 0, 1: 3, 2: 2, 3: 1})
-    ]
-    with pytest.raises(InputError, match="see LV where the labels say RV"):
-        RequireLabelOrder(SeesItsInput(), channels)(engine)
-
-
 def test_samples_that_come_as_lists_are_compared_too() -> None:
     engine = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
     listed = [[sample] for sample in samples({0: 0, 1: 3, 2: 2, 3: 1})]

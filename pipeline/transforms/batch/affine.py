@@ -18,11 +18,7 @@ class RandAffineBatch(Randomizable):
     """Resamples a batch of windows at randomly deformed positions and cuts the central ``roi_size``.
 
     All spatial changes are composed into one sampling grid, so that the image is interpolated once. The windows should
-    be larger than ``step * roi_size``: then rotated corners show tissue instead of padding.
-
-    Labels can be sampled in two ways. ``nearest`` gives each pixel the label of one pixel of the window: borders are
-    shifted by up to half a pixel, at random. ``shares`` gives each pixel what the classes have of it, from 0 to 1, as a
-    channel a class: a border that runs through a pixel stays where it is.
+    be larger than ``roi_size``: then rotated corners show tissue instead of padding.
 
     Args:
         roi_size: height and width of the output, in pixels.
@@ -36,12 +32,10 @@ class RandAffineBatch(Randomizable):
         elastic_prob: probability of an elastic deformation.
         elastic: range of the standard deviation of the displacement at the control points, in pixels.
         control_points: of the elastic deformation, along each axis, at least 2.
-        step: distance of neighboring pixels of the output, in pixels of the window, above 0. Shift and elastic
-            displacement are in pixels of the output.
 
     Raises:
-        ValueError: ``step`` is not above 0, a range is not rising, a probability is not in [0, 1], ``roi_size`` is not
-            two positive numbers, or ``control_points`` is below 2.
+        ValueError: a range is not rising, a probability is not in [0, 1], ``roi_size`` is not two positive numbers, or
+            ``control_points`` is below 2.
     """
 
     def __init__(
@@ -57,7 +51,6 @@ class RandAffineBatch(Randomizable):
         elastic_prob: float = 0.0,
         elastic: tuple[float, float] = (0.0, 4.0),
         control_points: int = 6,
-        step: float = 1.0,
     ) -> None:
         probabilities = {"prob": prob, "turn_prob": turn_prob, "flip_prob": flip_prob, "elastic_prob": elastic_prob}
         for name, value in probabilities.items():
@@ -65,8 +58,6 @@ class RandAffineBatch(Randomizable):
                 raise ValueError(f"{name} must be in [0, 1], got {value}.")
         if len(roi_size) != 2 or min(roi_size) < 1:
             raise ValueError(f"roi_size must be two positive numbers, got {roi_size}.")
-        if step <= 0:
-            raise ValueError(f"step must be above 0, got {step}.")
         if control_points < 2:
             raise ValueError(f"control_points must be at least 2, got {control_points}.")
         self.roi_size = (int(roi_size[0]), int(roi_size[1]))
@@ -76,7 +67,6 @@ class RandAffineBatch(Randomizable):
         self.shear, self.shift = shear, shift
         self.elastic = ordered("elastic", elastic, low=0)
         self.control_points = control_points
-        self.step = step
 
     def sampling_grid(self, samples: int, window_size: Sequence[int]) -> torch.Tensor:
         """Draw the positions to sample.
@@ -95,33 +85,18 @@ class RandAffineBatch(Randomizable):
         pixels = torch.stack(torch.meshgrid(y, x, indexing="ij")).reshape(2, -1)
         matrix, shift = self._draw_affine(samples)
         moved = (matrix @ pixels + shift).reshape(samples, 2, height, width) + self._draw_elastic(samples)
-        to_unit = torch.tensor([2.0 * self.step / window_size[0], 2.0 * self.step / window_size[1]]).view(1, 2, 1, 1)
+        to_unit = torch.tensor([2.0 / window_size[0], 2.0 / window_size[1]]).view(1, 2, 1, 1)
         return (moved * to_unit).flip(1).permute(0, 2, 3, 1)
 
     def __call__(self, image: torch.Tensor, grid: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
         """Sample a batch ``(B, C, H, W)`` at ``grid``; positions outside of the window give 0.
 
-        The output has the dtype of the batch. Labels go with ``mode="nearest"``, or by :meth:`shares`.
+        Labels go with ``mode="nearest"``; they keep their dtype.
         """
         sampled = F.grid_sample(
             image.float(), grid.to(image.device), mode=mode, padding_mode="zeros", align_corners=False
         )
         return sampled.to(image.dtype)
-
-    def shares(self, label: torch.Tensor, grid: torch.Tensor, num_classes: int) -> torch.Tensor:
-        """Sample a batch of labels ``(B, 1, H, W)`` at ``grid``.
-
-        Args:
-            label: values from 0 to ``num_classes - 1``; 0, the background, also holds what lies outside.
-            grid: see :meth:`sampling_grid`.
-            num_classes: with the background.
-
-        Returns:
-            ``(B, num_classes, *roi_size)``, float32, the sum of a pixel's shares is 1.
-        """
-        structures = torch.arange(1, num_classes, device=label.device).view(1, -1, 1, 1)
-        drawn = self((label == structures).float(), grid)
-        return torch.cat([1 - drawn.sum(dim=1, keepdim=True), drawn], dim=1)
 
     def _draw_affine(self, samples: int) -> tuple[torch.Tensor, torch.Tensor]:
         active = self.R.random_sample(samples) < self.prob
@@ -154,13 +129,12 @@ class RandAffineBatchd(Randomizable, MapTransform):
     Args:
         keys: of the batches ``(B, C, H, W)``, all of one window size.
         roi_size: height and width of the output, in pixels.
-        mode: interpolation of each key, ``"bilinear"`` for images, ``"nearest"`` or ``"shares"`` for labels.
-        num_classes: of labels that are sampled as shares, with the background.
+        mode: interpolation of each key, ``"bilinear"`` for images and ``"nearest"`` for labels.
         allow_missing_keys: whether a missing key is passed over.
         kwargs: further arguments of ``RandAffineBatch``.
 
     Raises:
-        ValueError: ``mode`` has not one entry a key, ``num_classes`` is below 2, or see ``RandAffineBatch``.
+        ValueError: ``mode`` has not one entry a key, or see ``RandAffineBatch``.
     """
 
     def __init__(
@@ -169,16 +143,12 @@ class RandAffineBatchd(Randomizable, MapTransform):
         roi_size: Sequence[int],
         mode: Sequence[str] = ("bilinear", "nearest"),
         allow_missing_keys: bool = False,
-        num_classes: int = 4,
         **kwargs: Any,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         if len(mode) != len(self.keys):
             raise ValueError(f"mode must have one entry a key, got {list(mode)} for {list(self.keys)}.")
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, background and a structure, got {num_classes}.")
         self.mode = tuple(mode)
-        self.num_classes = num_classes
         self.transform = RandAffineBatch(roi_size, **kwargs)
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandAffineBatchd:
@@ -195,8 +165,5 @@ class RandAffineBatchd(Randomizable, MapTransform):
             if grid is None:
                 samples, _, *window_size = changed[key].shape
                 grid = self.transform.sampling_grid(samples, window_size)
-            if mode == "shares":
-                changed[key] = self.transform.shares(changed[key], grid, self.num_classes)
-            else:
-                changed[key] = self.transform(changed[key], grid, mode)
+            changed[key] = self.transform(changed[key], grid, mode)
         return changed

@@ -106,52 +106,6 @@ def test_outside_of_the_window_is_zero() -> None:
     assert torch.allclose(framed, torch.nn.functional.pad(torch.ones(1, 1, 3, 3), [1] * 4), atol=1e-5)
 
 
-def test_step_is_in_pixels_of_the_window() -> None:
-    # the center is at 2; every second pixel, and every half one
-    assert resample(ROWS, [3, 3], **STILL, step=2.0)[0, 0, :, 1].tolist() == pytest.approx([0, 2, 4], abs=1e-5)
-    assert resample(COLUMNS, [3, 3], **STILL, step=0.5)[0, 0, 1].tolist() == pytest.approx([1.5, 2, 2.5], abs=1e-5)
-
-
-def test_displacements_are_in_pixels_of_the_output(highest: np.random.RandomState) -> None:
-    image = torch.rand(1, 1, 9, 9)
-    shifted = resample(image, [2, 2], **STILL, shift=1.0, step=2.0, state=highest)
-    # without a shift rows 3 and 5 would be seen
-    assert torch.allclose(shifted, image[:, :, 5:8:2, 5:8:2], atol=1e-5)
-
-
-def shares_of(label: torch.Tensor, roi_size: list[int], num_classes: int = 4, **settings: Any) -> torch.Tensor:
-    transform = RandAffineBatch(roi_size, **{**STILL, **settings})
-    return transform.shares(label, transform.sampling_grid(len(label), label.shape[2:]), num_classes)
-
-
-def test_border_that_runs_through_a_pixel_is_shared() -> None:
-    # columns 0 0 1 1 2 2: the middle pixels of a sampling by 1.5 lie at columns 1.75 and 3.25
-    label = torch.tensor([0, 0, 1, 1, 2, 2], dtype=torch.uint8).view(1, 1, 1, 6).expand(1, 1, 6, 6)
-    shares = shares_of(label, [2, 2], step=1.5)
-    assert shares.shape == (1, 4, 2, 2)
-    assert shares[0, :, 0, 0].tolist() == pytest.approx([0.25, 0.75, 0, 0], abs=1e-5)
-    assert shares[0, :, 0, 1].tolist() == pytest.approx([0, 0.75, 0.25, 0], abs=1e-5)
-
-
-def test_outside_of_the_window_is_all_background() -> None:
-    shares = shares_of(torch.ones(1, 1, 2, 2, dtype=torch.uint8), [4, 4], num_classes=2)
-    assert shares[0, 1].sum() == 4
-    assert torch.equal(shares[0, 0], 1 - shares[0, 1])
-
-
-def test_shares_and_image_move_by_the_same_grid() -> None:
-    batch = {"image": (heart() == 3).float(), "label": heart()}
-    transform = RandAffineBatchd(["image", "label"], [16, 16], mode=["bilinear", "shares"], **WILD)
-    moved = transform.set_random_state(1)(batch)
-    torch.testing.assert_close(moved["image"][:, 0], moved["label"][:, 3])
-    torch.testing.assert_close(moved["label"].sum(dim=1), torch.ones(6, 16, 16))
-
-
-def test_shares_of_a_single_class_are_refused() -> None:
-    with pytest.raises(ValueError, match="num_classes must be at least 2, background and a structure, got 1"):
-        RandAffineBatchd(["image", "label"], [4, 4], mode=["bilinear", "shares"], num_classes=1)
-
-
 def test_image_and_label_move_by_the_same_grid() -> None:
     batch = {"image": heart().float(), "label": heart()}
     transform = RandAffineBatchd(["image", "label"], [16, 16], mode=["nearest", "nearest"], **WILD)
@@ -221,7 +175,6 @@ def test_missing_keys_are_passed_over_on_request() -> None:
         ({"elastic_prob": 2}, r"elastic_prob must be in \[0, 1\], got 2"),
         ({"scale": (0, 1)}, "scale must be two rising numbers of at least 0.001"),
         ({"elastic": (3, 2)}, "elastic must be two rising numbers of at least 0"),
-        ({"step": 0}, "step must be above 0, got 0"),
         ({"control_points": 1}, "control_points must be at least 2, got 1"),
         ({"roi_size": [16]}, r"roi_size must be two positive numbers, got \[16\]"),
         ({"roi_size": [16, 0]}, r"roi_size must be two positive numbers, got \[16, 0\]"),
