@@ -119,8 +119,8 @@ class ASPPNet(nn.Module):
     head       1x1 convolution                        out_channels x H x W  263 or 271
     =========  =====================================  ====================  =============================
 
-    At 1.5 mm a pixel a heart of 150 mm is 100 pixels wide. For each of its pixels to see all others, the field must
-    reach 99 pixels to either side, 199 in all. The network without ASPP has 119 or 127, with the dilations 263 or 271.
+    At 1.25 mm a pixel a heart of 150 mm is 120 pixels wide. For each of its pixels to see all others, the field must
+    reach 119 pixels to either side, 239 in all. The network without ASPP has 119 or 127, with the dilations 263 or 271.
 
     Args:
         spatial_dims: 2 or 3. In 3D the last axis steps from slice to slice.
