@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.machine import OURS, PEERS, ROOT, commit, load, machine_facts, versions
 from benchmarks.report import results_markdown, save
-from benchmarks.sections import cine, inference, stages, start_up, training
+from benchmarks.sections import cine, inference, scale, stages, start_up, training
 from benchmarks.settings import Settings
 
 SECTIONS = {
@@ -31,6 +31,7 @@ SECTIONS = {
     "stages": stages.measure,
     "training": training.measure,
     "cine": cine.measure,
+    "scale": scale.measure,
     "start_up": start_up.measure,
 }
 FOLDER = Path(__file__).resolve().parent

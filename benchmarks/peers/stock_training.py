@@ -47,7 +47,7 @@ KEYS = ("image", "label")
 WINDOW = (176, 176)
 ROI = (128, 128)
 SLICES_A_VOLUME = 8
-VOLUMES_A_BATCH = 2
+VOLUMES_A_BATCH = 1
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def cached() -> list[Any]:
     return [
         LoadImaged(KEYS),
         EnsureChannelFirstd(KEYS),
-        Spacingd(KEYS, pixdim=(1.5, 1.5, -1.0), mode=("bilinear", "nearest")),
+        Spacingd(KEYS, pixdim=(1.25, 1.25, -1.0), mode=("bilinear", "nearest")),
         ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True),
         SpatialPadd(KEYS, (*WINDOW, -1)),
     ]
@@ -109,7 +109,7 @@ def make_trainer(loader: DataLoader, epochs: int) -> SupervisedTrainer:
         max_epochs=epochs,
         train_data_loader=loader,
         network=network,
-        optimizer=torch.optim.AdamW(network.parameters(), lr=0.003),
+        optimizer=torch.optim.AdamW(network.parameters(), lr=0.002),
         loss_function=DiceCELoss(to_onehot_y=True, softmax=True, include_background=False, batch=True),
         decollate=False,
     )

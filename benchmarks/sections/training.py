@@ -18,7 +18,7 @@ from benchmarks.volumes import copy_patients
 
 OURS = "this project"
 STOCK = {"stock MONAI, 0 workers": 0, "stock MONAI, 2 workers": 2}
-BATCH = 16
+BATCH = 8
 """Slices an iteration, of train.yaml and of the stock pipeline."""
 SHARE_GOAL = 0.90
 RATIO_GOAL = 2.0
@@ -27,7 +27,7 @@ NOTES = [
     "Whole trainings of few epochs on the same patients, in processes that take turns; the first epoch of each warms "
     "up. An epoch counts without validation, handlers included.",
     "Stock MONAI: CacheDataset of the preprocessed volumes, random transforms a sample of the same kinds and ranges, "
-    "DataLoader, SupervisedTrainer; the same network, loss, optimizer, and 16 slices of 128 x 128 an iteration. Since "
+    "DataLoader, SupervisedTrainer; the same network, loss, optimizer, and 8 slices of 128 x 128 an iteration. Since "
     "the number of iterations differs a little, times are those of an iteration.",
     "Forward and backward include the loss.",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.pairing import Spread
+from benchmarks.pairing import Line, Spread
+from benchmarks.processes import Measured
+from benchmarks.sections import scale
 from benchmarks.sections.inference import OURS, Program, compare, goal_of, per_volume
 from benchmarks.sections.stages import others_share, peak_table, stage_table
 from benchmarks.sections.start_up import over_imports
@@ -60,3 +62,16 @@ def test_share_of_forward_and_backward_includes_the_loss() -> None:
 
 def test_start_up_counts_from_imports_and_work() -> None:
     assert over_imports([6.0, 9.0], [3.0, 4.0], 1.0) == Spread(1.65, 1.5, 1.8, 2)
+
+
+def test_biobank_costs_the_slope_times_the_cores() -> None:
+    # 0.36 s a volume on 2 cores are 20 core-hours for 100,000 volumes, 1,000 for cines of 50 phases
+    table = scale.biobank_table({1: Line(0.36, 9.0, 1.0), 2: Line(0.18, 12.0, 1.0)}, cores=2)
+    assert table.rows == [["one process", "0.360", "20.0", "1000"], ["2 processes", "0.180", "10.0", "500"]]
+
+
+def test_cohorts_are_listed_with_time_and_memory_of_each_way() -> None:
+    found = {1: [Measured(9.5, 800_000_000, ""), Measured(12.0, None, "")], 2: [Measured(11.0, None, "")] * 2}
+    table = scale.sizes_table([1, 1000], found)
+    assert table.columns == ["scans", "one process: s", "one process: GB", "2 processes: s", "2 processes: GB"]
+    assert table.rows == [["1", "9.5", "0.80", "11.0", ""], ["1,000", "12.0", "", "11.0", ""]]
