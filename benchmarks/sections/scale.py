@@ -18,7 +18,7 @@ BIOBANK = 100_000
 CINE_PHASES = 50
 """Phases of a UK Biobank short-axis cine."""
 NOTES = [
-    "Copies of the same ACDC volumes, README.md's command, whole process, once a size; the processes share the scans by "
+    "Copies of the same ACDC volumes, README.md's command, whole process, once a size; processes share the scans by "
     "`torchrun` and the bundle's `multi_gpu_inference.yaml`, and share the cores.",
     f"Core-hours of {BIOBANK:,} scans: the slope of the line through wall time against scans, times the cores. A cine "
     f"of {CINE_PHASES} phases is counted as {CINE_PHASES} volumes, more than it takes: reading and finding the heart "
