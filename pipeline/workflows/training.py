@@ -40,8 +40,8 @@ def run_training(
     """Train, then evaluate the best weights case by case, as one MLflow run.
 
     ``training.json`` in the folder of the report says what is trained there and whether it is finished,
-    ``validation.jsonl`` what each validation found. A training on all cases (``fold`` is ``"all"``) has no validation: it
-    ends with the weights of its last epoch.
+    ``validation.jsonl`` what each validation found. A training on all cases (``fold`` is ``"all"``) has no validation:
+    it ends with the weights of its last epoch.
 
     Args:
         trainer: with its handlers; ``checkpoint`` among them.
