@@ -15,6 +15,7 @@ from pipeline.transforms.orientation import OrientInPlane, OrientInPlaned
 from pipeline.transforms.repair_affine import RepairAffine, RepairAffined
 from pipeline.transforms.scale_percentiles import ScaleIntensityPercentiles, ScaleIntensityPercentilesd
 from pipeline.transforms.select_frame import SelectFrame, SelectFramed
+from pipeline.transforms.spacing import SpacingInPlane, SpacingInPlaned
 from pipeline.transforms.uncertainty import Uncertainty, Uncertaintyd
 from pipeline.transforms.volume import EnsureVolume, EnsureVolumed
 
@@ -46,6 +47,8 @@ __all__ = [
     "ScaleIntensityPercentilesd",
     "SelectFrame",
     "SelectFramed",
+    "SpacingInPlane",
+    "SpacingInPlaned",
     "Uncertainty",
     "Uncertaintyd",
     "neighbor_slices",
