@@ -18,7 +18,7 @@ from scipy import ndimage
 from pipeline.inference.heart_direction import quarter_turns, rv_direction_degrees
 from pipeline.inference.inferer import SliceWindowInferer, as_slices, as_stacks, checked
 from pipeline.inference.phases import spread
-from pipeline.inference.views import VIEW_COUNTS, mean_over_views
+from pipeline.inference.views import mean_over_views
 from pipeline.transforms import neighbor_slices
 
 BACKGROUND_LOGIT = 10.0
@@ -72,7 +72,8 @@ class HeartWindowInferer(Inferer):
         cval: value of the padding in mode ``"constant"``.
         progress: show a progress bar over the windows.
         neighbors: slices to either side that each slice is given as channels, see ``transforms.neighbor_slices``.
-        views: of the window around the heart, whose mean is taken: 1, 4 or 8, see :func:`mean_over_views`.
+        view_degrees: angles of the views of the window around the heart whose mean is taken, see
+            :func:`mean_over_views`.
         rv_direction: usual direction from the LV to the RV in the training data, in degrees from the x axis toward the
             y axis; None leaves every heart as it lies.
         direction_tolerance: deviation from it that the network knows from its training, in degrees, at least 45.
@@ -97,7 +98,7 @@ class HeartWindowInferer(Inferer):
         cval: float = 0.0,
         progress: bool = False,
         neighbors: int = 0,
-        views: int = 1,
+        view_degrees: Sequence[float] = (0.0,),
         rv_direction: float | None = None,
         direction_tolerance: float = 75.0,
     ) -> None:
@@ -114,13 +115,13 @@ class HeartWindowInferer(Inferer):
         for name, value in (("find_slices", find_slices), ("find_phases", find_phases)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 or None, got {value}.")
-        if views not in VIEW_COUNTS:
-            raise ValueError(f"views must be one of {VIEW_COUNTS}, got {views}.")
+        if not view_degrees:
+            raise ValueError("view_degrees must have the angle of at least one view, such as 0, got none.")
         if not 45 <= direction_tolerance <= 180:
             raise ValueError(f"direction_tolerance must be from 45 to 180 degrees, got {direction_tolerance}.")
         self.margin, self.divisible_by = margin, divisible_by
         self.find_scale, self.find_slices, self.find_phases = find_scale, find_slices, find_phases
-        self.neighbors, self.views = neighbors, views
+        self.neighbors, self.view_degrees = neighbors, tuple(view_degrees)
         self.rv_direction, self.direction_tolerance = rv_direction, direction_tolerance
 
     def __call__(
@@ -275,7 +276,7 @@ class HeartWindowInferer(Inferer):
     def _predict_window(self, volumes: torch.Tensor, window: Window, predictor: Predictor) -> torch.Tensor:
         x, y = window
         slices = as_slices(neighbor_slices(volumes[:, :, x, y], self.neighbors))
-        parts = [mean_over_views(batch, predictor, self.views) for batch in self.whole.batches(slices)]
+        parts = [mean_over_views(batch, predictor, self.view_degrees) for batch in self.whole.batches(slices)]
         return as_stacks(torch.cat(parts), len(volumes))
 
 

@@ -1,41 +1,58 @@
-"""Test-time augmentation: the mean prediction over turned and mirrored views of a window."""
+"""Test-time augmentation: the mean prediction over views of a window that are turned by some angles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 
-VIEW_COUNTS = (1, 4, 8)
-"""One view; the four quarter turns; these and their mirror images: all symmetries of the square."""
+Predictor = Callable[[torch.Tensor], torch.Tensor]
 
 
-def mean_over_views(
-    windows: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor], views: int
-) -> torch.Tensor:
+def mean_over_views(windows: torch.Tensor, predictor: Predictor, degrees: Sequence[float] = (0.0,)) -> torch.Tensor:
     """Predict each view, turn the prediction back, and average the probabilities.
 
-    Quarter turns and mirror images need no interpolation. They help a network that was trained on all of them.
+    Small angles help any network that was trained on rotations; quarter turns, which need no interpolation, only one
+    that was trained on all orientations. Each view costs what the prediction costs.
 
     Args:
         windows: ``(B, C, X, Y)``.
         predictor: maps ``(B, C, X, Y)`` to logits ``(B, K, X, Y)``, of either orientation.
-        views: 1, 4 (quarter turns) or 8 (mirrored too).
+        degrees: angle of each view, from the x axis toward the y axis; 0 is the window itself.
 
     Returns:
-        ``(B, K, X, Y)``: logits of the mean probabilities (up to a constant a pixel); with one view the network's own.
+        ``(B, K, X, Y)``: logits of the mean probabilities (up to a constant a pixel); of the window itself alone the
+        network's own.
 
     Raises:
-        ValueError: ``views`` is another number.
+        ValueError: there is no angle.
     """
-    if views not in VIEW_COUNTS:
-        raise ValueError(f"views must be one of {VIEW_COUNTS}, got {views}.")
-    if views == 1:
+    if not degrees:
+        raise ValueError("degrees must have the angle of at least one view, such as 0.")
+    if list(degrees) == [0]:
         return predictor(windows)
-    total = torch.zeros(())
-    for view in range(views):
-        turned = windows.flip(3) if view >= 4 else windows
-        predicted = predictor(turned.rot90(view % 4, (2, 3)).contiguous()).softmax(dim=1)
-        back = predicted.rot90(-(view % 4), (2, 3))
-        total = total + (back.flip(3) if view >= 4 else back)
-    return (total / views).clamp_min(torch.finfo(total.dtype).tiny).log()
+    mean = torch.zeros(())
+    for angle in degrees:
+        seen = predictor(turned_by(windows, angle).contiguous()).softmax(dim=1)
+        mean = mean + turned_by(seen, -angle) / len(degrees)
+    return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+
+
+def turned_by(images: torch.Tensor, degrees: float) -> torch.Tensor:
+    """Turn images about their center.
+
+    Args:
+        images: ``(B, C, X, Y)``.
+        degrees: from the x axis toward the y axis. Multiples of 90 move pixels, and exchange the sizes of X and Y at
+            odd ones; other angles interpolate and keep the size. Beyond the border its pixels are repeated.
+    """
+    if degrees % 90 == 0:
+        return images.rot90(round(degrees / 90), (2, 3))
+    height, width = images.shape[2:]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    # where each pixel comes from, y before x; the axes of affine_grid have the length 2 whatever their pixels
+    matrix = torch.tensor([[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]])
+    places = F.affine_grid(matrix.expand(len(images), 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, places.to(images), mode="bilinear", padding_mode="border", align_corners=False)
