@@ -1,6 +1,6 @@
 """What each back end of inference.yaml costs on volumes of ACDC: Dice, milliseconds a volume, memory.
 
-    python benchmarks/backends.py [--volumes 6] [--rounds 2] [--threads 2] [--backends eager,folded,...]
+    python -m benchmarks.backends [--volumes 6] [--rounds 2] [--threads 2] [--backends eager,folded,...]
 
 Each back end runs in processes of its own, in turns, with the bundle's inference.yaml and weights: one pass over the
 volumes to warm up, one that is timed. The time is that of the inferer, without reading, resampling and writing. Beside
@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-BUNDLE = ROOT / "bundles" / "cardiac_sax_segmentation"
+from benchmarks.machine import ROOT, commit
+from benchmarks.settings import BUNDLE
+
 DATA = Path(os.environ.get("CARDIAC_DATA_DIR", ROOT.parent / "shared" / "data")) / "acdc" / "training"
 BACKENDS = "eager,folded,torchscript,onnx,openvino,compile"
 REFERENCE = "eager"
@@ -42,7 +43,7 @@ def main() -> None:
             for name in results:
                 results[name].append(_run_worker(name, options, Path(folder)))
     machine = platform.processor() or platform.machine()
-    print(f"{_commit()}, {options.threads} threads, {options.volumes} volumes of ACDC, {machine}")
+    print(f"commit {commit()}, {options.threads} threads, {options.volumes} volumes of ACDC, {machine}")
     print(
         f"{'backend':12s} {'ms/volume':>9s} {'spread':>15s} {'vs eager':>8s} {'ready s':>8s} {'GB':>5s} {'Dice':>7s} "
         f"{'logit':>8s} {'voxels':>6s}"
@@ -68,9 +69,9 @@ def _milliseconds(rounds: list[dict[str, Any]]) -> list[float]:
 
 def _run_worker(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     words = ["--worker", name, "--reference", str(folder), "--volumes", options.volumes, "--threads", options.threads]
-    command = [sys.executable, __file__, *map(str, words)]
+    command = [sys.executable, "-m", "benchmarks.backends", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -207,12 +208,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     parser.add_argument("--reference", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return f"commit {found or 'unknown'}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the record costs: the share of an epoch's time that goes to MLflow, epochs with and without it in turn.
 
-    python benchmarks/tracking_overhead.py [--epochs 12] [--threads 2] [--dataset_dir DIR] [--tracking_uri URI]
+    python -m benchmarks.tracking_overhead [--epochs 12] [--threads 2] [--dataset_dir DIR] [--tracking_uri URI]
 
 Trains by the bundle's own train.yaml, with validation in each epoch, on a phantom cohort or on a data set in ACDC's
 layout. The run is on record in every other epoch, so that each pair of neighbors differs in nothing else; an epoch
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,11 +25,11 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
 
+from benchmarks.machine import ROOT, commit
 from pipeline.data.phantom import make_phantom_cohort
 from pipeline.tracking import Run, RunTracker
 from pipeline.tracking.system_metrics import SAMPLING_INTERVAL_S, _monitor
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = [ROOT / "bundles/cardiac_sax_segmentation/configs/train.yaml", ROOT / "configs/acdc.yaml"]
 WARM_UP = 2
 """Epochs at the start that are left out: the first fills caches."""
@@ -122,17 +121,14 @@ def _show(pairs: Pairs, sample_s: float, threads: int) -> None:
     drawn = np.random.default_rng(0).choice(differences, (10_000, count))
     low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
     epoch_s, calls_s = statistics.median(off), statistics.median(pairs.in_calls)
-    print(f"{_commit()}, torch {torch.__version__}, {threads} threads, {platform.processor() or platform.machine()}")
+    print(
+        f"commit {commit()}, torch {torch.__version__}, {threads} threads, {platform.processor() or platform.machine()}"
+    )
     print(f"epoch without record  {epoch_s:8.2f} s   (median of {len(off)})")
     print(f"with minus without    {np.median(differences):8.3f} s   ({low:.3f} to {high:.3f}, {count} pairs)")
     print(f"share of the epoch    {100 * np.median(differences) / epoch_s:8.2f} %")
     print(f"in calls to the run   {calls_s:8.3f} s   {100 * calls_s / epoch_s:.2f} % of the epoch")
     print(f"sample of the machine {sample_s:8.3f} s   {100 * sample_s / SAMPLING_INTERVAL_S:.2f} % of the time")
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "no commit"
 
 
 def _parse() -> argparse.Namespace:
