@@ -149,8 +149,8 @@ def test_bundle_metadata_has_the_input_of_the_configs() -> None:
     formats = metadata()["network_data_format"]
     for tensor in (formats["inputs"]["image"], formats["outputs"]["pred"]):
         assert tensor["spatial_shape"] == config["roi_size"]
-    intensity = config["scale_intensity"]
-    assert formats["inputs"]["image"]["value_range"] == [intensity["b_min"], intensity["b_max"]]
+    assert config["scale_intensity"]["_target_"] == "pipeline.transforms.ScaleIntensityPercentilesd"
+    assert formats["inputs"]["image"]["value_range"] == [0, 1]
 
 
 def test_pre_commit_and_make_run_the_four_checks() -> None:

@@ -6,8 +6,9 @@ import json
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.data.problem import Item
 from pipeline.errors import InputError
@@ -48,9 +49,13 @@ class Split:
                 f"to train or to val, with all of its images."
             )
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return both sides, and ``validated`` where there is no validation; ``Split(**…)`` takes it."""
+        return {"train": self.train, "val": self.val, **({} if self.validated else {"validated": False})}
+
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the split as JSON, whole or not at all."""
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
         with atomic_path(Path(path)) as partial:
             partial.write_text(text + "\n", encoding="utf-8")
 

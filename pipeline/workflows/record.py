@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -29,7 +28,7 @@ def record_inputs(run: Run, config: dict[str, Any], split: Split) -> None:
     """
     if not run.id:
         return
-    run.log_dict(asdict(split), f"inputs/{SPLIT_FILE}")
+    run.log_dict(split.as_dict(), f"inputs/{SPLIT_FILE}")
     run.log_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), f"inputs/{CONFIG_FILE}")
     run.set_tags(
         {

@@ -52,8 +52,7 @@ def test_inference_has_the_window_of_the_validation() -> None:
 
 
 def test_inference_scales_each_phase_as_the_training_scales_the_volume() -> None:
-    assert without(INFERENCE["scale_intensity"], "channel_wise") == TRAIN["scale_intensity"]
-    assert INFERENCE["scale_intensity"]["channel_wise"] is True
+    assert INFERENCE["scale_intensity"] == TRAIN["scale_intensity"]
 
 
 def test_inference_resamples_as_the_validation() -> None:
@@ -155,12 +154,13 @@ def test_baseline_trains_without_skips_and_keeps_the_network_itself(
     assert state["optimizer"]["param_groups"][0]["lr"] == 0.001
 
 
-def test_robust_recipe_adds_turns_and_tone_curves_and_nothing_else() -> None:
+def test_robust_recipe_adds_turns_tone_curves_and_noise_and_nothing_else() -> None:
     steps = load(REPOSITORY / "configs" / "recipes" / "robust.yaml")["augmentation"]["transforms"]
     added = [step for step in steps if step["_target_"].endswith("RandToneCurveBatchd")]
     assert [step["prob"] for step in added] == [0.2]
     kept = [without(step, "turn_prob", "flip_prob") for step in steps if step not in added]
-    assert kept == TRAIN["augmentation"]["transforms"]
+    *others, noise = TRAIN["augmentation"]["transforms"]
+    assert kept == [*others, {**noise, "std": [0.0, 0.1]}]
 
 
 def test_weights_that_ship_have_their_checksum() -> None:
