@@ -36,6 +36,7 @@ def disturbed(
     return run
 
 
+@pytest.mark.usefixtures("keyboard")
 @pytest.mark.parametrize(
     ("signal_name", "expected", "error"),
     [

@@ -126,6 +126,7 @@ def test_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     assert run_training_process(deaf, watch=lambda: False) == (1 if sys.platform == "win32" else -9)
 
 
+@pytest.mark.usefixtures("keyboard")
 def test_interrupted_parent_ends_its_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(launch, "INTERRUPT_GRACE_S", 0.1)
     code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
