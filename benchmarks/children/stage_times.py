@@ -25,6 +25,7 @@ from benchmarks.children.convolution_peak import fastest, peak_flops
 from benchmarks.settings import BUNDLE
 from benchmarks.stage_clock import StageClock
 from pipeline.inference.cohort import segment_cohort
+from pipeline.inference.phases import PhasePreprocessing
 from pipeline.inference.reading import ScanReader
 from pipeline.inference.source import NiftiSource
 from pipeline.inference.study import StudyWriter
@@ -73,6 +74,7 @@ def time_round(evaluator: SupervisedEvaluator, output_dir: Path) -> dict[str, An
     clock = StageClock()
     watched = clock.watching(
         (ScanReader, "__getitem__", "preprocess"),
+        (PhasePreprocessing, "batch", "preprocess"),
         (LoadVolumed, "__call__", "read"),
         (type(evaluator.inferer), "__call__", "windows"),
         (type(evaluator.network), "__call__", "network"),

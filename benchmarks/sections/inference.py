@@ -127,7 +127,7 @@ def shared_by_cores(copies: int) -> Program:
     cores = available_cores()
     command = shared_inference_command(sys.executable, cores)
     name = f"{OURS}, {cores} processes of 1 thread"
-    return Program(name, lambda source, target: command(source, target), copies, env={"OMP_NUM_THREADS": "1"})
+    return Program(name, command, copies, env={"OMP_NUM_THREADS": "1"})
 
 
 def by_backend(backend: str) -> Callable[[Path, Path], Sequence[str | Path]]:

@@ -32,7 +32,7 @@ def measure(settings: Settings) -> Section:
     sizes = (2, 4) if settings.quick else (1, 10, 100, 1000)
     cores = available_cores()
     found = {processes: [segment(size, processes, settings) for size in sizes] for processes in sorted({1, cores})}
-    lines = {processes: line_of(sizes, ones) for processes, ones in found.items()}
+    lines = {processes: fit_line(sizes, [one.wall_s for one in ones]) for processes, ones in found.items()}
     tables = [sizes_table(sizes, found), biobank_table(lines, cores)]
     measured = {f"{n} processes": [[one.wall_s, one.peak_bytes] for one in ones] for n, ones in found.items()}
     return Section("From one scan to a biobank", tables, NOTES, [], {"sizes": list(sizes), **measured})
@@ -49,11 +49,6 @@ def segment(size: int, processes: int, settings: Settings) -> Measured:
         return run(inference_command(sys.executable, source, target), env=env)
     env["OMP_NUM_THREADS"] = str(max(1, available_cores() // processes))
     return run(shared_inference_command(sys.executable, processes)(source, target), env=env)
-
-
-def line_of(sizes: Sequence[int], ones: Sequence[Measured]) -> Line:
-    """Return the line through wall time against the number of scans."""
-    return fit_line(sizes, [one.wall_s for one in ones])
 
 
 def sizes_table(sizes: Sequence[int], found: dict[int, list[Measured]]) -> Table:

@@ -55,17 +55,18 @@ class SpacingInPlane(InvertibleTransform):
         spacing = stack.affine[:3, :2].double().norm(dim=0).tolist()
         steps = [new / old for new, old in zip(self.pixdim, spacing, strict=True)]
         size = [round((n - 1) / step) + 1 for n, step in zip(stack.shape[1:3], steps, strict=True)]
-        made = _as_stack(stack, stack.as_tensor(), size, steps, _checked(mode or self.mode))
-        info = {"spatial_size": list(stack.shape[1:3]), "steps": steps, "mode": mode or self.mode}
-        self.push_transform(made, orig_size=stack.shape[1:], extra_info=info)
+        mode = _checked(mode or self.mode)
+        made = _resampled(stack, size, steps, mode)
+        self.push_transform(made, orig_size=stack.shape[1:], extra_info={"steps": steps, "mode": mode})
         return made
 
     def inverse(self, data: torch.Tensor) -> torch.Tensor:
         """Resample to the grid of the stack that was resampled, by the mode of the trace."""
-        info = self.pop_transform(data)[TraceKeys.EXTRA_INFO]
-        steps = [1 / step for step in info["steps"]]
+        trace = self.pop_transform(data)
+        info = trace[TraceKeys.EXTRA_INFO]
         stack = data if isinstance(data, MetaTensor) else MetaTensor(data)
-        return _as_stack(stack, stack.as_tensor(), info["spatial_size"], steps, _checked(info["mode"]))
+        steps = [1 / step for step in info["steps"]]
+        return _resampled(stack, trace[TraceKeys.ORIG_SIZE][:2], steps, _checked(info["mode"]))
 
 
 def resample_slices(
@@ -95,12 +96,10 @@ def resample_slices(
     return sampled.reshape(channels, slices, *size).permute(0, 2, 3, 1).contiguous()
 
 
-def _as_stack(
-    like: MetaTensor, voxels: torch.Tensor, size: Sequence[int], steps: Sequence[float], mode: str
-) -> MetaTensor:
-    sampled = MetaTensor(resample_slices(voxels.float(), size, steps, mode)).copy_meta_from(like)
+def _resampled(stack: MetaTensor, size: Sequence[int], steps: Sequence[float], mode: str) -> MetaTensor:
+    sampled = MetaTensor(resample_slices(stack.as_tensor().float(), size, steps, mode)).copy_meta_from(stack)
     scale = torch.diag(torch.tensor([*steps, 1.0, 1.0], dtype=torch.float64))
-    sampled.affine = like.affine.double() @ scale.to(like.affine.device)
+    sampled.affine = stack.affine.double() @ scale.to(stack.affine.device)
     return cast(MetaTensor, sampled)
 
 

@@ -236,7 +236,8 @@ def _train(
         words = plan.training.words(**(more if run.id else _without(more, "run_name")))
         status = run_training_process(words, run.id, goes_on, beside)
         if status or not plan.is_finished(fold):
-            tell(f"Fold {fold}: the training {describe_exit(status)}.")
+            place = f"in {beside.log}" if beside else "above"
+            tell(f"Fold {fold}: the training {describe_exit(status, place)}.")
             return False
     return True
 

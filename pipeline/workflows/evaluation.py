@@ -36,9 +36,14 @@ def run_evaluation(
         ckpt_path: file or files of the weights.
 
     Raises:
-        InputError: some of these cases were trained on, by the splits that trainings left in the same folder and beside
-            the weights of an ensemble.
+        InputError: there is no case to evaluate, or some of these cases were trained on, by the splits that trainings
+            left in the same folder and beside the weights of an ensemble.
     """
+    if not split.validated:
+        raise InputError(
+            f"all {len(split.train)} cases are trained on with --fold all: there is none to evaluate. Give the number "
+            "of a fold, or other data."
+        )
     require_unseen(split, Path(report.output_dir) / SPLIT_FILE)
     members = member_paths(ckpt_path) if ckpt_path else []
     if len(members) > 1:

@@ -201,10 +201,10 @@ def end_process(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def describe_exit(status: int) -> str:
-    """Return what an exit status says, for a message."""
+def describe_exit(status: int, place: str = "above") -> str:
+    """Return what an exit status says, for a message that tells where the process's own one stands."""
     if status == -9:
         return "was killed, perhaps because memory ran out"
     if status < 0:
         return f"was ended by signal {-status}"
-    return f"failed with exit status {status}; its message stands above"
+    return f"failed with exit status {status}; its message stands {place}"

@@ -10,6 +10,8 @@ import pytest
 import torch
 from mlflow.entities import Run
 
+from pipeline.errors import InputError
+
 
 def test_training_on_all_ends_with_the_last_weights_and_no_figure(
     run_bundle: Callable[..., None],
@@ -35,3 +37,11 @@ def test_training_on_all_ends_with_the_last_weights_and_no_figure(
     assert [name for name in run.data.metrics if "dice" in name] == []
     assert not (out / "summary.json").exists()
     assert (out / "validation.jsonl").read_text(encoding="utf-8") == ""
+
+
+def test_evaluation_of_all_is_refused(run_bundle: Callable[..., None], tmp_path: Path) -> None:
+    run_bundle(fold="all", max_epochs=1)
+    with pytest.raises(RuntimeError) as error:  # MONAI's, around ours
+        run_bundle("evaluating", "train", "evaluate", "acdc.yaml", Path(__file__).parent / "tiny.yaml", fold="all")
+    assert isinstance(error.value.__cause__, InputError)
+    assert "all 10 cases are trained on with --fold all: there is none to evaluate" in str(error.value.__cause__)

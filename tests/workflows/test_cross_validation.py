@@ -192,6 +192,17 @@ def test_folds_run_side_by_side_with_their_own_logs(
     assert f"Fold 1: training in {tmp_path / 'cv' / 'fold_1'}, see training.log there." in lines
 
 
+def test_failing_fold_says_in_which_log_its_message_stands(
+    run: Callable[..., Any], trainings: Trainings, tmp_path: Path
+) -> None:
+    trainings.failing = {1}
+    lines: list[str] = []
+    with pytest.raises(InputError, match=r"folds \[1\] of \[0, 1, 2\] failed"):
+        run(jobs=2, tell=lines.append)
+    log = tmp_path / "cv" / "fold_1" / "training.log"
+    assert f"Fold 1: the training failed with exit status 1; its message stands in {log}." in lines
+
+
 def test_interruption_ends_all_that_run_side_by_side(run: Callable[..., Any], trainings: Trainings) -> None:
     trainings.together, trainings.interrupted = threading.Barrier(2), {0}
     with pytest.raises(KeyboardInterrupt):
