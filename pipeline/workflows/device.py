@@ -27,6 +27,16 @@ def place(network: nn.Module, device: torch.device | str) -> nn.Module:
     return network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub omits it
 
 
+def fast_in_half(device: torch.device | str) -> bool:
+    """Say whether a device multiplies numbers of 16 bits faster than those of 32: GPUs, and processors that have
+    instructions for bfloat16 (AVX-512 BF16 or AMX). Others would imitate them, and be slower.
+    """
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return kind == "cuda"
+
+
 def require_device(device: torch.device | str) -> None:
     """Find out whether this machine has a device; a configuration needs it as ``torch.device``, not as its name.
 
