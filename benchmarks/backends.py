@@ -5,7 +5,8 @@
 Each back end runs in processes of its own, in turns, with the bundle's inference.yaml and weights: one pass over the
 volumes to warm up, one that is timed. The time is that of the inferer, without reading, resampling and writing. Beside
 it stand how long the back end takes to be ready, the process's largest memory, the mean Dice against the labels, the
-largest difference of a logit from eager and the number of voxels of the masks that differ from eager's.
+largest difference of a logit from eager and the number of voxels of the masks that differ from eager's. ``+amp`` has
+the convolutions in bfloat16, all others are in float32.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.machine import ROOT, commit
 from benchmarks.settings import BUNDLE
 
 DATA = Path(os.environ.get("CARDIAC_DATA_DIR", ROOT.parent / "shared" / "data")) / "acdc" / "training"
-BACKENDS = "eager,folded,torchscript,onnx,openvino,compile"
+BACKENDS = "eager,folded,folded+amp,torchscript,onnx,openvino,compile"
 REFERENCE = "eager"
 
 
@@ -146,7 +147,8 @@ def _configuration(name: str, volumes: int) -> Any:
     chosen = cases[:: max(len(cases) // volumes, 1)][:volumes]
     # the evaluator takes "label" for itself
     items = [{"image": case["image"], "truth": case["label"], "case_id": case["case_id"]} for case in chosen]
-    parser.update({"bundle_root": str(BUNDLE), "backend": name, "datalist": items})
+    backend, _, amp = name.partition("+")
+    parser.update({"bundle_root": str(BUNDLE), "backend": backend, "amp": amp == "amp", "datalist": items})
     return parser
 
 

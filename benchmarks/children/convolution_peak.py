@@ -15,13 +15,17 @@ PRODUCTS = (1024, 2048, 4096)
 REPEATS = 8
 
 
-def peak_flops() -> float:
-    """Return the operations a second of the fastest of some large convolutions and matrix products, in float32.
+def peak_flops(amp: bool = False) -> float:
+    """Return the operations a second of the fastest of some large convolutions and matrix products.
 
     A multiplication and an addition count for two, as ``torch.utils.flop_counter`` counts.
+
+    Args:
+        amp: in bfloat16 instead of float32.
     """
+    kind = torch.bfloat16 if amp else torch.float32
     with torch.inference_mode():
-        return max(flops / fastest(work) for flops, work in _works())
+        return max(flops / fastest(work) for flops, work in _works(kind))
 
 
 def fastest(work: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -35,13 +39,13 @@ def fastest(work: Callable[[], object], repeats: int = REPEATS) -> float:
     return min(times)
 
 
-def _works() -> Iterator[tuple[float, Callable[[], object]]]:
+def _works(kind: torch.dtype) -> Iterator[tuple[float, Callable[[], object]]]:
     for channels, size in CONVOLUTIONS:
         flops = 2.0 * 8 * channels * channels * 9 * size * size
         for layout in (torch.contiguous_format, torch.channels_last):
-            images = torch.rand(8, channels, size, size).to(memory_format=layout)
-            kernels = torch.rand(channels, channels, 3, 3).to(memory_format=layout)
+            images = torch.rand(8, channels, size, size).to(kind, memory_format=layout)
+            kernels = torch.rand(channels, channels, 3, 3).to(kind, memory_format=layout)
             yield flops, lambda images=images, kernels=kernels: F.conv2d(images, kernels, padding=1)
     for size in PRODUCTS:
-        one, other = torch.rand(size, size), torch.rand(size, size)
+        one, other = torch.rand(size, size).to(kind), torch.rand(size, size).to(kind)
         yield 2.0 * size**3, lambda one=one, other=other: one @ other

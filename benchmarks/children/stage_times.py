@@ -3,7 +3,8 @@
     python -m benchmarks.children.stage_times INPUT_DIR OUTPUT_DIR [--rounds 3]
 
 The last line is JSON: ``rounds`` (wall seconds, seconds a stage, volumes), ``shapes`` (what the network was given:
-calls, FLOPs a call, seconds a call) and ``peak_flops`` (a second, of the fastest of large convolutions and products).
+calls, FLOPs a call, seconds a call), ``amp`` (mixed precision) and ``peak_flops`` (a second, of the fastest of large
+convolutions and products in the same precision).
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def main() -> None:
     counted = {shape: calls / options.rounds for shape, calls in shapes.items()}
     definition = config.get_parsed_content("network_def").eval()
     works = [work_of(shape, calls, definition, evaluator.network) for shape, calls in sorted(counted.items())]
-    print(json.dumps({"rounds": rounds, "shapes": works, "peak_flops": peak_flops()}))
+    amp = bool(config.get_parsed_content("amp"))
+    print(json.dumps({"rounds": rounds, "shapes": works, "amp": amp, "peak_flops": peak_flops(amp)}))
 
 
 def read_inference(input_dir: Path, output_dir: Path) -> ConfigParser:

@@ -28,9 +28,9 @@ PEAK_GOAL = 0.60
 NOTES = [
     "In one process, after a cohort that warms up. Each stage without the stages within it; share of the wall time of "
     "the cohort, medians of rounds.",
-    "Peak: the fastest of large 3x3 convolutions and matrix products in float32, measured in the same process. FLOPs "
-    "by `torch.utils.flop_counter`, two for a multiplication with its addition. The network is timed on the inputs "
-    "that the cohort gave it, the fastest of 8 repeats each.",
+    "Peak: the fastest of large 3x3 convolutions and matrix products in the network's precision, measured in the same "
+    "process. FLOPs by `torch.utils.flop_counter`, two for a multiplication with its addition. The network is timed on "
+    "the inputs that the cohort gave it, the fastest of 8 repeats each.",
 ]
 
 
@@ -41,7 +41,8 @@ def measure(settings: Settings) -> Section:
     command = [sys.executable, "-m", "benchmarks.children.stage_times", source, settings.work_dir / "stages_masks"]
     found = json.loads(run([*command, "--rounds", str(rounds)]).output.splitlines()[-1])
     stages, others = stage_table(found["rounds"])
-    peak, share = peak_table(found["shapes"], found["peak_flops"])
+    precision = "bfloat16" if found["amp"] else "float32"
+    peak, share = peak_table(found["shapes"], found["peak_flops"], precision)
     goals = [
         Goal(
             "everything but the network, share of a cohort's wall time",
@@ -87,12 +88,13 @@ def others_share(rounds: list[dict[str, Any]]) -> Spread:
     return spread([1 - seconds_of("network", found) / found["wall_s"] for found in rounds])
 
 
-def peak_table(shapes: list[dict[str, Any]], peak_flops: float) -> tuple[Table, float]:
+def peak_table(shapes: list[dict[str, Any]], peak_flops: float, precision: str) -> tuple[Table, float]:
     """Return the table of the network's inputs, and the share of the peak over all of them.
 
     Args:
         shapes: each with ``shape``, ``calls``, ``flops`` and ``seconds`` a call.
         peak_flops: a second.
+        precision: of both, in words.
     """
     ordered = sorted(shapes, key=lambda item: -item["calls"] * item["flops"])
     rows = [
@@ -113,4 +115,4 @@ def peak_table(shapes: list[dict[str, Any]], peak_flops: float) -> tuple[Table, 
         ["all", "", f"{flops / 1e9:.1f}", f"{1000 * seconds:.1f}", f"{flops / seconds / 1e9:.0f}", f"{100 * share:.0f}"]
     )
     columns = ["input of the network", "calls a cohort", "GFLOP", "ms", "GFLOP/s", "% of peak"]
-    return Table(columns, rows, f"Peak of this machine: {peak_flops / 1e9:.0f} GFLOP/s."), share
+    return Table(columns, rows, f"Peak of this machine in {precision}: {peak_flops / 1e9:.0f} GFLOP/s."), share

@@ -1,4 +1,7 @@
-"""Mixed precision on processors, which MONAI's engines know on GPUs only."""
+"""Mixed precision on processors, which MONAI's engines know on GPUs only.
+
+MONAI's engines call ``torch.autocast("cuda")`` whatever the device; on a processor that does nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,34 @@ from monai.inferers import SimpleInferer
 from torch import nn
 
 
-class BFloat16Inferer(SimpleInferer):
-    """Runs a network on a processor with its convolutions in bfloat16, and gives its output in float32.
-
-    MONAI's engines call ``torch.autocast("cuda")`` whatever the device; on a processor that does nothing. The weights
-    and the loss stay in float32, and bfloat16 has float32's range, so that no gradient need be scaled.
+class BFloat16Network(nn.Module):
+    """A network whose convolutions a processor computes in bfloat16: weights, input and output stay in float32.
 
     Args:
-        enabled: False: as MONAI's ``SimpleInferer``.
+        network: maps images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
 
     Source:
         PyTorch, "Automatic Mixed Precision package", section "CPU Op-Specific Behavior".
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Predict a batch; further arguments go to the network."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output: torch.Tensor = self.network(x, *args, **kwargs)
+        return output.float()
+
+
+class MixedPrecisionInferer(SimpleInferer):
+    """MONAI's ``SimpleInferer`` for trainings on a processor, in mixed precision.
+
+    bfloat16 has float32's range: no gradient need be scaled.
+
+    Args:
+        enabled: False: as ``SimpleInferer``.
     """
 
     def __init__(self, enabled: bool = True) -> None:
@@ -27,7 +47,5 @@ class BFloat16Inferer(SimpleInferer):
         self.enabled = enabled
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Predict a batch ``(B, C, X, Y[, Z])``; further arguments go to the network."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.enabled):
-            output = super().__call__(inputs, network, *args, **kwargs)
-        return output.float() if self.enabled else output
+        """Predict a batch ``(B, C, *spatial)``; further arguments go to the network."""
+        return super().__call__(inputs, BFloat16Network(network) if self.enabled else network, *args, **kwargs)

@@ -7,9 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.inference.backends import check_backend, open_exported, with_backend
+from pipeline.inference.backends import Backend, check_backend, open_exported, with_backend
+from pipeline.inference.mixed_precision import BFloat16Network
 from pipeline.workflows.device import load_network
 from pipeline.workflows.members import CheckpointPaths
+
+_OF_PYTORCH = (Backend.EAGER, Backend.FOLDED)
 
 
 def load_backend(
@@ -18,6 +21,8 @@ def load_backend(
     device: torch.device,
     backend: str = "eager",
     exported_file: str | Path = "",
+    *,
+    amp: bool = False,
 ) -> nn.Module:
     """Load what predicts.
 
@@ -27,6 +32,8 @@ def load_backend(
         device: where it predicts.
         backend: name of a :class:`pipeline.inference.backends.Backend`.
         exported_file: of an export of ``network``; empty to make the back end from the weights.
+        amp: mixed precision where PyTorch computes on a processor, by ``eager`` and ``folded``. On a GPU MONAI's engine
+            has it; the other back ends compute in float32.
 
     Returns:
         What maps images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
@@ -37,4 +44,5 @@ def load_backend(
     kind = check_backend(backend, exported_file, device)
     if exported_file:
         return open_exported(Path(exported_file), kind, network, device)
-    return with_backend(load_network(network, ckpt_path, device), kind)
+    found = with_backend(load_network(network, ckpt_path, device), kind)
+    return BFloat16Network(found) if amp and device.type == "cpu" and kind in _OF_PYTORCH else found

@@ -28,8 +28,9 @@ def place(network: nn.Module, device: torch.device | str) -> nn.Module:
 
 
 def fast_in_half(device: torch.device | str) -> bool:
-    """Say whether a device multiplies numbers of 16 bits faster than those of 32: GPUs, and processors that have
-    instructions for bfloat16 (AVX-512 BF16 or AMX). Others would imitate them, and be slower.
+    """Say whether a device multiplies numbers of 16 bits faster than those of 32.
+
+    GPUs do, and processors with instructions for bfloat16, AVX-512 BF16 or AMX. Others would imitate them, slower.
     """
     kind = torch.device(device).type
     if kind == "cpu":

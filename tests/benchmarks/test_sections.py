@@ -52,7 +52,7 @@ def test_share_of_the_peak_weighs_inputs_by_their_time() -> None:
         {"shape": [8, 1, 128, 128], "calls": 2, "flops": 30e9, "seconds": 0.2},
         {"shape": [5, 1, 128, 128], "calls": 1, "flops": 10e9, "seconds": 0.3},
     ]
-    assert peak_table(shapes, 200e9)[1] == pytest.approx(0.5)
+    assert peak_table(shapes, 200e9, "float32")[1] == pytest.approx(0.5)
 
 
 def test_share_of_forward_and_backward_includes_the_loss() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import InputError
+from pipeline.inference.mixed_precision import BFloat16Network
 from pipeline.networks import ASPPNet
 from pipeline.workflows import load_backend
 
@@ -31,6 +32,21 @@ def test_back_end_has_the_saved_weights(saved: ASPPNet, tmp_path: Path, backend:
     images = torch.rand(2, 1, 8, 12)
     network = load_backend(small(), tmp_path / "model.pt", CPU, backend)
     torch.testing.assert_close(network(images), saved(images), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("backend", "mixed"), [("eager", True), ("folded", True), ("torchscript", False)])
+def test_mixed_precision_is_of_pytorch_on_a_processor(
+    saved: ASPPNet, tmp_path: Path, backend: str, mixed: bool
+) -> None:
+    images = torch.rand(2, 1, 8, 12)
+    network = load_backend(small(), tmp_path / "model.pt", CPU, backend, amp=True)
+    assert isinstance(network, BFloat16Network) is mixed
+    torch.testing.assert_close(network(images), saved(images), rtol=0, atol=0.05 if mixed else 1e-5)
+
+
+def test_on_a_gpu_the_engine_has_mixed_precision(saved: ASPPNet, tmp_path: Path) -> None:
+    network = load_backend(small(), tmp_path / "model.pt", torch.device("meta"), "eager", amp=True)
+    assert isinstance(network, ASPPNet)
 
 
 def test_mean_of_several_is_run_by_the_back_end(saved: ASPPNet, tmp_path: Path) -> None:

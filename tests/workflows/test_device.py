@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.networks import ASPPNet
-from pipeline.workflows import load_network, place
+from pipeline.workflows import fast_in_half, load_network, place
 from pipeline.workflows.device import require_device
 
 
@@ -60,3 +60,17 @@ def test_device_that_is_not_there_is_refused(device: torch.device | str) -> None
 def test_name_of_a_device_is_refused_with_the_way_to_write_it() -> None:
     with pytest.raises(InputError, match=r"got the text 'cpu'. Write it as --device \"\\\$torch.device\('cpu'\)\""):
         require_device("cpu")
+
+
+@pytest.mark.parametrize(("bf16", "amx", "expected"), [(False, False, False), (True, False, True), (False, True, True)])
+def test_processor_with_instructions_for_bfloat16_is_fast_in_half(
+    monkeypatch: pytest.MonkeyPatch, bf16: bool, amx: bool, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert fast_in_half("cpu") is expected
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", True), ("cuda:1", True), ("mps", False)])
+def test_gpu_of_nvidia_is_fast_in_half(device: str, expected: bool) -> None:
+    assert fast_in_half(torch.device(device)) is expected
