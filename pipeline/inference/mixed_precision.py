@@ -5,6 +5,7 @@ MONAI's engines call ``torch.autocast("cuda")`` whatever the device; on a proces
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,9 +29,7 @@ class BFloat16Network(nn.Module):
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Predict a batch; further arguments go to the network."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            output: torch.Tensor = self.network(x, *args, **kwargs)
-        return output.float()
+        return _in_bfloat16(self.network, x, *args, **kwargs)
 
 
 class MixedPrecisionInferer(SimpleInferer):
@@ -46,6 +45,14 @@ class MixedPrecisionInferer(SimpleInferer):
         super().__init__()
         self.enabled = enabled
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Predict a batch ``(B, C, *spatial)``; further arguments go to the network."""
-        return super().__call__(inputs, BFloat16Network(network) if self.enabled else network, *args, **kwargs)
+        if not self.enabled:
+            return super().__call__(inputs, network, *args, **kwargs)
+        return _in_bfloat16(network, inputs, *args, **kwargs)
+
+
+def _in_bfloat16(network: Callable[..., Any], x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output: torch.Tensor = network(x, *args, **kwargs)
+    return output.float()
