@@ -1,14 +1,12 @@
 """The table of the variants: what each network costs, and what its training reached where it is on record.
 
-    python benchmarks/variants.py [--tracking_uri URI] [--experiment_name NAME] [--threads 2] [--output variants.md]
+    python -m benchmarks.variants [--tracking_uri URI] [--experiment_name variants] [--threads 2] [--output variants.md]
 
 A row is the default or an overlay in configs/variants and configs/recipes/baseline.yaml. Parameters, GFLOP (two a
 multiplication and addition) and ms are those of network_def, a slice of 256 x 256 pixels, the median of some forwards.
 Of a run that bears the name of its variant ("no_aspp"; the latest that is finished) come Dice and HD95 a class on its
-validation cases, misses, minutes and id. The trainings themselves:
-
-    python -m monai.bundle run training … --config_file "[…,'configs/acdc.yaml','configs/variants/no_aspp.yaml']" \
-        --run_name no_aspp --experiment_name NAME
+validation cases, misses, minutes and id: ``python -m benchmarks.variants_training`` makes them. Where a variant was
+trained with several seeds ("no_aspp_seed1"), a second table has their mean and spread.
 """
 
 from __future__ import annotations
@@ -34,6 +32,8 @@ from pipeline.workflows import place
 ROOT = Path(__file__).resolve().parents[1]
 BASE = [ROOT / "bundles/cardiac_sax_segmentation/configs/train.yaml", ROOT / "configs/acdc.yaml"]
 DEFAULT = "default"
+EXPERIMENT = "variants"
+"""Of MLflow, where ``benchmarks.variants_training`` records its runs."""
 SLICE_SIZE = (256, 256)
 SLICES = 8
 """Of a stack that a 3D network is measured on; its costs are divided by them."""
@@ -69,7 +69,7 @@ def main() -> None:
     for name, overlay in overlays().items():
         costs[name] = measure(network_of(overlay))
         print(f"{name}: {costs[name]}", flush=True)
-    text = format_table(costs, runs)
+    text = "\n".join(filter(None, [format_table(costs, runs), format_seeds(runs)]))
     Path(options.output).write_text(text, encoding="utf-8")
     print(f"\n{text}")
 
@@ -78,6 +78,11 @@ def overlays() -> dict[str, Path | None]:
     """Return the rows: name to overlay, the default first."""
     paths = [ROOT / "configs/recipes/baseline.yaml", *sorted((ROOT / "configs/variants").glob("*.yaml"))]
     return {DEFAULT: None} | {path.stem: path for path in paths}
+
+
+def run_name(name: str, seed: int) -> str:
+    """Return the name of the run of a variant and seed; that of seed 0 is the variant's."""
+    return f"{name}_seed{seed}" if seed else name
 
 
 def network_of(overlay: Path | None) -> nn.Module:
@@ -139,6 +144,38 @@ def format_table(costs: Mapping[str, Cost], runs: Mapping[str, RunRecord]) -> st
     return "\n".join(lines) + "\n"
 
 
+def format_seeds(runs: Mapping[str, RunRecord]) -> str:
+    """Lay out the variants that were trained with several seeds: mean, lowest and highest of each figure.
+
+    Args:
+        runs: by the name of their variant and seed, see :func:`run_name`.
+
+    Returns:
+        Markdown, empty where there is none.
+    """
+    by_variant: dict[str, list[RunRecord]] = {}
+    for name, run in sorted(runs.items()):
+        by_variant.setdefault(name.partition("_seed")[0], []).append(run)
+    several = {name: found for name, found in by_variant.items() if len(found) > 1}
+    if not several:
+        return ""
+    heads = ["variant", "seeds", *FIGURES, "missed"]
+    lines = [_line(heads), _line(["---"] + ["---:"] * (len(heads) - 1))]
+    for name, found in several.items():
+        cells = [_spread([run.figures.get(key) for run in found], 1 if "mm" in key else 3) for key in FIGURES]
+        missed = [sum(run.figures.get(f"missed_{one.key}") or 0.0 for one in FOREGROUND) for run in found]
+        lines.append(_line([name, str(len(found)), *cells, _spread(missed, 0)]))
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: Sequence[float | None], digits: int) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    mean, low, high = (f"{value:.{digits}f}" for value in (statistics.mean(known), min(known), max(known)))
+    return f"{mean} ({low} to {high})"
+
+
 def _cells(name: str, cost: Cost, run: RunRecord | None) -> list[str]:
     costs = [f"{cost.parameters / 1e6:.2f}", f"{cost.gflop:.2f}", f"{cost.ms:.1f}"]
     figures = run.figures if run else {}
@@ -159,7 +196,7 @@ def _line(cells: Sequence[str]) -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tracking_uri", default="", help="store of the trainings (default: costs alone)")
-    parser.add_argument("--experiment_name", default="cardiac_sax_segmentation")
+    parser.add_argument("--experiment_name", default=EXPERIMENT)
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     parser.add_argument("--output", default="variants.md", help="Markdown file")
     return parser.parse_args()

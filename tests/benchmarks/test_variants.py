@@ -3,8 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from variants import DEFAULT, Cost, format_table, input_of, latest_by_name, measure, overlays
 
+from benchmarks.variants import (
+    DEFAULT,
+    Cost,
+    format_seeds,
+    format_table,
+    input_of,
+    latest_by_name,
+    measure,
+    overlays,
+    run_name,
+)
 from pipeline.comparison.records import RunRecord
 
 FIGURES = {"best_mean_dice": 0.9, "best_dice_rv": 0.85, "best_hd95_mm_lv": 3.25, "best_missed_rv": 1.0}
@@ -52,3 +62,23 @@ def test_row_has_costs_and_figures() -> None:
 def test_variant_without_a_run_has_dashes() -> None:
     line = format_table({"default": Cost(1_500_000, 4.0, 25.0)}, {}).splitlines()[2]
     assert line == f"| default | 1.50 | 4.00 | 25.0 | {' | '.join('–' * 10)} |"
+
+
+def test_seeds_of_a_variant_are_summed_up() -> None:
+    runs = {name: record(name) for name in ("default", "no_aspp", "no_aspp_seed1", "no_aspp_seed2")}
+    figures = {**FIGURES, "best_mean_dice": 0.93, "best_missed_rv": 3.0}
+    runs["no_aspp_seed2"] = RunRecord("x", "x", "FINISHED", metrics=figures, start_ms=0, end_ms=1)
+    line = format_seeds(runs).splitlines()[2]
+    assert line.startswith("| no_aspp | 3 | 0.850 (0.850 to 0.850) |")
+    assert "| 0.910 (0.900 to 0.930) |" in line
+    assert line.endswith("| 2 (1 to 3) |")
+    assert len(format_seeds(runs).splitlines()) == 3
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert format_seeds({"default": record("default"), "no_aspp": record("no_aspp")}) == ""
+
+
+@pytest.mark.parametrize(("seed", "name"), [(0, "no_aspp"), (2, "no_aspp_seed2")])
+def test_run_is_named_after_variant_and_seed(seed: int, name: str) -> None:
+    assert run_name("no_aspp", seed) == name
