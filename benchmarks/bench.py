@@ -23,13 +23,14 @@ from pathlib import Path
 
 from benchmarks.machine import OURS, PEERS, ROOT, commit, load, machine_facts, versions
 from benchmarks.report import results_markdown, save
-from benchmarks.sections import cine, inference, scale, stages, start_up, training
+from benchmarks.sections import cine, inference, quick_training, scale, stages, start_up, training
 from benchmarks.settings import Settings
 
 SECTIONS = {
     "inference": inference.measure,
     "stages": stages.measure,
     "training": training.measure,
+    "quick_training": quick_training.measure,
     "cine": cine.measure,
     "scale": scale.measure,
     "start_up": start_up.measure,

@@ -8,6 +8,7 @@ from benchmarks.pairing import Line, Spread
 from benchmarks.processes import Measured
 from benchmarks.sections import scale
 from benchmarks.sections.inference import OURS, Program, compare, goal_of, per_volume
+from benchmarks.sections.quick_training import section_of
 from benchmarks.sections.stages import others_share, peak_table, stage_table
 from benchmarks.sections.start_up import over_imports
 from benchmarks.sections.training import stage_table as training_stages
@@ -75,3 +76,11 @@ def test_cohorts_are_listed_with_time_and_memory_of_each_way() -> None:
     table = scale.sizes_table([1, 1000], found)
     assert table.columns == ["scans", "one process: s", "one process: GB", "2 processes: s", "2 processes: GB"]
     assert table.rows == [["1", "9.5", "0.80", "11.0", ""], ["1,000", "12.0", "", "11.0", ""]]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "dice", "met"), [(7.9, 0.901, True), (8.1, 0.901, False), (7.9, 0.899, False), (8.0, 0.9, True)]
+)
+def test_training_is_good_by_its_dice_in_time(minutes: float, dice: float, met: bool) -> None:
+    (goal,) = section_of(minutes, {"mean_dice": dice}).goals
+    assert goal.met is met
