@@ -14,7 +14,7 @@ from benchmarks.settings import BUNDLE, Settings, bundle_command
 DICE_GOAL, MINUTES_GOAL = 0.90, 8.0
 NOTES = [
     "The README's training on ACDC fold 0 under `configs/recipes/quick.yaml`, once, the whole process: imports, "
-    "reading, training, validation of 40 cases and figures. Dice: mean over RV, myocardium and LV of the validation cases.",
+    "reading, training, validation of 40 cases and figures. Dice: mean over RV, myocardium and LV of these cases.",
 ]
 
 
