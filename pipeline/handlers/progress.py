@@ -15,13 +15,15 @@ logger = logging.getLogger(__name__)
 class TrainingProgress(ProgressBar):
     """A progress bar for each epoch with the loss of the last iteration and the best Dice so far.
 
+    Only a terminal shows it: in the log of a cluster :class:`EpochLog` says enough.
+
     Args:
         validator: the evaluator of the validation.
         enabled: whether to show anything; off for all processes of a distributed training but the first.
     """
 
     def __init__(self, validator: SupervisedEvaluator, enabled: bool = True) -> None:
-        super().__init__(persist=False, mininterval=0.5, disable=not enabled)
+        super().__init__(persist=False, mininterval=0.5, disable=None if enabled else True)  # None: by the terminal
         self.validator = validator
 
     def attach(self, engine: Engine) -> None:  # type: ignore[override]

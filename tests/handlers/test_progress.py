@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -56,24 +57,40 @@ def test_other_processes_log_nothing(
     assert logged(caplog, new_trainer(EpochLog(validator(), enabled=False))) == []
 
 
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> pytest.CaptureFixture[str]:
+    """What is captured, seen as a terminal by those who write it."""
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True)
+    return capsys
+
+
 def test_bar_shows_loss_and_best_dice(
-    capsys: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
+    terminal: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
 ) -> None:
     new_trainer(TrainingProgress(validator(best_metric=0.85, best_metric_epoch=1)), batches=2).run()
-    assert "loss=0.16, best_dice=0.85" in capsys.readouterr().err
+    assert "loss=0.16, best_dice=0.85" in terminal.readouterr().err
 
 
 def test_bar_shows_no_dice_before_the_first_validation(
-    capsys: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
+    terminal: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
 ) -> None:
     new_trainer(TrainingProgress(validator())).run()
-    assert "best_dice" not in capsys.readouterr().err
+    shown = terminal.readouterr().err
+    assert "loss=" in shown
+    assert "best_dice" not in shown
 
 
 def test_other_processes_show_no_bar(
-    capsys: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
+    terminal: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
 ) -> None:
     new_trainer(TrainingProgress(validator(), enabled=False)).run()
+    assert terminal.readouterr().err == ""
+
+
+def test_log_of_a_cluster_has_no_bar(
+    capsys: pytest.CaptureFixture[str], new_trainer: Callable[..., SupervisedTrainer]
+) -> None:
+    new_trainer(TrainingProgress(validator())).run()
     assert capsys.readouterr().err == ""
 
 
