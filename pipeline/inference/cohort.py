@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from pipeline.inference.overlap import Background, ReadAhead, is_large
 from pipeline.inference.phases import IMAGE, PhasePreprocessing
-from pipeline.inference.prediction import ScanPredictor
+from pipeline.inference.prediction import Prediction, ScanPredictor
 from pipeline.inference.reading import ReadScan, ScanReader, attempt
 from pipeline.inference.results import CohortError, CohortResult, ScanResult, write_case_names
 from pipeline.inference.sharing import is_first, merged, own_scans
@@ -42,8 +43,9 @@ def segment_cohort(
 ) -> CohortResult:
     """Segment all scans of an evaluator and write a mask for each, under the scan's own name and on its own grid.
 
-    A scan that cannot be read, predicted or written is listed, and the next one follows. Each mask is written as soon
-    as it is done, and with it what :class:`StudyOptions` asks for. At the end, and also when the run is interrupted,
+    A scan that cannot be read, predicted or written is listed, and the next one follows. While one is predicted the
+    next is read and the last one written, unless they are large. Each mask is written as soon as it is done, and with
+    it what :class:`StudyOptions` asks for. At the end, and also when the run is interrupted,
     ``segmentation.json`` and ``segmentation.csv`` list scan, mask, volumes, time and reason of failure, and
     ``studies.csv`` the clinical numbers, a study a row. What goes wrong before the first scan (a checkpoint that does
     not load) is no scan's fault and is raised at once.
@@ -81,11 +83,14 @@ def segment_cohort(
     draw_overlay = _overlay_drawer() if overlays else None
     with tqdm(total=len(scans), desc="segment", unit="scan", disable=not (progress and is_first())) as bar:
         predict = ScanPredictor(evaluator, evaluator._process_function, preprocessing)
-        segmenter = _Segmenter(datalist, predict, targets, write_study, draw_overlay, bar)
+        background = Background()
+        segmenter = _Segmenter(datalist, predict, targets, write_study, draw_overlay, bar, background)
         results = segmenter.results
+        reader = ScanReader(datalist, preprocessing.read, scans)
         try:
-            with _scan_by_scan(evaluator, ScanReader(datalist, preprocessing.read, scans), segmenter.step):
+            with background, _scan_by_scan(evaluator, reader, segmenter.step):
                 evaluator.run()
+                background.wait()
             results = merged(results)
         finally:
             left_out = tuple(getattr(datalist, "left_out", ()))
@@ -122,7 +127,9 @@ def _scan_by_scan(
     """Let the evaluator's run call ``step`` on each scan as read, around its own process function."""
     process, epoch_length = evaluator._process_function, evaluator.state.epoch_length
     loader = _loader(evaluator)
-    evaluator.data_loader = DataLoader(reader, batch_size=None, num_workers=loader.num_workers, collate_fn=no_collation)
+    workers = loader.num_workers
+    in_processes = DataLoader(reader, batch_size=None, num_workers=workers, collate_fn=no_collation)
+    evaluator.data_loader = in_processes if workers else ReadAhead(reader)
     evaluator.state.epoch_length = len(reader)
     # ignite has no public place for this: an exception that leaves the process function ends the run, the next run() of
     # the same engine does nothing without a word, and each run() loads the checkpoint again
@@ -135,7 +142,7 @@ def _scan_by_scan(
 
 
 class _Segmenter:
-    """Predicts, writes and lists a cohort's scans, one a step."""
+    """Predicts a cohort's scans, one a step, while the one before is written and listed."""
 
     def __init__(
         self,
@@ -145,6 +152,7 @@ class _Segmenter:
         write_study: StudyWriter,
         draw_overlay: DrawOverlay | None,
         bar: tqdm[Any],
+        background: Background,
     ) -> None:
         self.datalist = datalist
         self.predict = predict
@@ -152,25 +160,36 @@ class _Segmenter:
         self.write_study = write_study
         self.draw_overlay = draw_overlay
         self.bar = bar
+        self.background = background
         self.results: list[ScanResult] = []
 
     def step(self, scan: ReadScan) -> Any:
-        """Segment one scan and return the evaluator's output, None where it failed."""
+        """Predict one scan, have it written, and return the evaluator's output, None where nothing was predicted."""
+        start = time.perf_counter()
+        prediction, reason, read = None, scan.reason, scan.item
+        if read is not None:
+            prediction, reason = attempt(lambda: self.predict(read))
+        state = self.predict.evaluator.state
+        if prediction is None:
+            state.batch = state.output = None
+        seconds = scan.seconds + time.perf_counter() - start
+        self.background.do(lambda: self._finish(scan, prediction, reason, seconds))
+        if is_large(scan):
+            self.background.wait()
+        return state.output
+
+    def _finish(self, scan: ReadScan, prediction: Prediction | None, reason: str, seconds: float) -> None:
         start = time.perf_counter()
         item, read = self.datalist[scan.index], scan.item
         done: tuple[str, StudyResult] | None = None
-        reason = scan.reason
-        if read is not None:
-            done, reason = attempt(lambda: self._segment(scan.index + 1, item, read))
-        state = self.predict.evaluator.state
-        if done is None:
-            state.batch = state.output = None
-        self._keep(item, scan.seconds + time.perf_counter() - start, reason, done)
-        return state.output
+        if read is not None and prediction is not None:
+            done, reason = attempt(lambda: self._write(scan.index + 1, item, read, prediction))
+        self._keep(item, seconds + time.perf_counter() - start, reason, done)
 
-    def _segment(self, number: int, item: Mapping[str, Any], read: Mapping[str, Any]) -> tuple[str, StudyResult]:
+    def _write(
+        self, number: int, item: Mapping[str, Any], read: Mapping[str, Any], prediction: Prediction
+    ) -> tuple[str, StudyResult]:
         case_id = str(item["case_id"])
-        prediction = self.predict(read)
         mask, phases = prediction.mask, prediction.phases
         source = open_source(item["image"], self.write_study.options.series)
         voxels = np.moveaxis(convert_to_numpy(read[IMAGE]), 0, -1)
