@@ -118,6 +118,12 @@ def test_mask_is_that_of_eager(segment: Segment, eager: np.ndarray, backend: str
     np.testing.assert_array_equal(voxels(segment(backend, backend=backend)), eager)
 
 
+@pytest.mark.parametrize("backend", ["eager", "folded"])
+def test_mask_of_mixed_precision_is_nearly_that_of_eager(segment: Segment, eager: np.ndarray, backend: str) -> None:
+    mixed = voxels(segment("mixed", backend=backend, amp=True))
+    assert 0 < np.mean(mixed != eager) < 0.02
+
+
 @pytest.mark.parametrize(
     ("file", "backend"), [("model.ts", "torchscript"), ("model.onnx", "onnx"), ("model.onnx", "openvino")]
 )
