@@ -24,12 +24,12 @@ from monai.bundle import ConfigParser
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import ROOT
 from pipeline.comparison.records import RunRecord, read_runs
 from pipeline.labels import FOREGROUND
 from pipeline.tracking.reading import open_to_read
 from pipeline.workflows import place
 
-ROOT = Path(__file__).resolve().parents[1]
 BASE = [ROOT / "bundles/cardiac_sax_segmentation/configs/train.yaml", ROOT / "configs/acdc.yaml"]
 DEFAULT = "default"
 EXPERIMENT = "variants"
@@ -42,6 +42,11 @@ FIGURES = (
     *(f"dice_{structure.key}" for structure in FOREGROUND),
     "mean_dice",
     *(f"hd95_mm_{structure.key}" for structure in FOREGROUND),
+)
+_HEADS = (
+    *(f"Dice {structure.name}" for structure in FOREGROUND),
+    "mean Dice",
+    *(f"HD95 {structure.name}, mm" for structure in FOREGROUND),
 )
 
 
@@ -136,9 +141,7 @@ def format_table(costs: Mapping[str, Cost], runs: Mapping[str, RunRecord]) -> st
         costs: of each variant.
         runs: by the name of their variant.
     """
-    names = [structure.name for structure in FOREGROUND]
-    heads = ["variant", "parameters, M", "GFLOP", "ms", *(f"Dice {name}" for name in names), "mean Dice"]
-    heads += [*(f"HD95 {name}, mm" for name in names), "missed", "minutes", "MLflow run"]
+    heads = ["variant", "parameters, M", "GFLOP", "ms", *_HEADS, "missed", "minutes", "MLflow run"]
     lines = [_line(heads), _line(["---"] + ["---:"] * (len(heads) - 2) + ["---"])]
     lines += [_line(_cells(name, cost, runs.get(name))) for name, cost in costs.items()]
     return "\n".join(lines) + "\n"
@@ -159,17 +162,16 @@ def format_seeds(runs: Mapping[str, RunRecord]) -> str:
     several = {name: found for name, found in by_variant.items() if len(found) > 1}
     if not several:
         return ""
-    heads = ["variant", "seeds", *FIGURES, "missed"]
+    heads = ["variant", "seeds", *_HEADS, "missed"]
     lines = [_line(heads), _line(["---"] + ["---:"] * (len(heads) - 1))]
     for name, found in several.items():
         cells = [_spread([run.figures.get(key) for run in found], 1 if "mm" in key else 3) for key in FIGURES]
-        missed = [sum(run.figures.get(f"missed_{one.key}") or 0.0 for one in FOREGROUND) for run in found]
-        lines.append(_line([name, str(len(found)), *cells, _spread(missed, 0)]))
+        lines.append(_line([name, str(len(found)), *cells, _spread([_missed(run) for run in found], 0)]))
     return "\n".join(lines) + "\n"
 
 
 def _spread(values: Sequence[float | None], digits: int) -> str:
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and not math.isnan(value)]
     if not known:
         return "–"
     mean, low, high = (f"{value:.{digits}f}" for value in (statistics.mean(known), min(known), max(known)))
@@ -180,9 +182,14 @@ def _cells(name: str, cost: Cost, run: RunRecord | None) -> list[str]:
     costs = [f"{cost.parameters / 1e6:.2f}", f"{cost.gflop:.2f}", f"{cost.ms:.1f}"]
     figures = run.figures if run else {}
     shown = [_number(figures.get(key), 1 if "mm" in key else 3) for key in FIGURES]
-    missed = [figures[f"missed_{structure.key}"] for structure in FOREGROUND if f"missed_{structure.key}" in figures]
+    missed = _number(_missed(run) if run else None, 0)
     minutes = _number(run.minutes if run else None, 0)
-    return [name, *costs, *shown, f"{sum(missed):.0f}" if missed else "–", minutes, run.id[:8] if run else "–"]
+    return [name, *costs, *shown, missed, minutes, run.id[:8] if run else "–"]
+
+
+def _missed(run: RunRecord) -> float | None:
+    found = [run.figures[f"missed_{one.key}"] for one in FOREGROUND if f"missed_{one.key}" in run.figures]
+    return sum(found) if found else None
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -14,8 +14,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.trainings import Training, train_all
-from benchmarks.variants import EXPERIMENT, ROOT, overlays, run_name
+from benchmarks.machine import ROOT
+from benchmarks.trainings import Training, train_all, whole_numbers
+from benchmarks.variants import EXPERIMENT, overlays, run_name
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--max_epochs", type=int, default=12, help="of each (default: 12)")
     parser.add_argument("--jobs", type=int, default=1, help="at a time, each on its share of the cores (default: 1)")
     parser.add_argument("--only", type=_words, default=[], help="such as default,no_aspp (default: all)")
-    parser.add_argument("--seeds", type=_numbers, default=[0], help="such as 0,1,2 (default: 0)")
+    parser.add_argument("--seeds", type=whole_numbers, default=[0], help="such as 0,1,2 (default: 0)")
     parser.add_argument("--tracking_uri", default="", help="of MLflow (default: as in the README)")
     options = parser.parse_args()
     unknown = [name for name in options.only if name not in overlays()]
@@ -57,10 +58,6 @@ def _parse() -> argparse.Namespace:
 
 def _words(text: str) -> Sequence[str]:
     return text.split(",")
-
-
-def _numbers(text: str) -> Sequence[int]:
-    return [int(word) for word in text.split(",")]
 
 
 if __name__ == "__main__":

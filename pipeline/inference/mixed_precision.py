@@ -14,7 +14,7 @@ from torch import nn
 
 
 class BFloat16Network(nn.Module):
-    """A network whose convolutions a processor computes in bfloat16: weights, input and output stay in float32.
+    """A network that a processor computes in bfloat16 from its first convolution on; weights and output are float32.
 
     Args:
         network: maps images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.

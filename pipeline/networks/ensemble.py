@@ -40,5 +40,6 @@ class MeanEnsemble(nn.Module):
         Returns:
             Logarithms of the mean probabilities, ``(B, K, *)``.
         """
-        logs = torch.stack([member(x).log_softmax(dim=1) for member in self.members])
+        # mixed precision gives logits of 16 bits, too few for the logarithms of small means
+        logs = torch.stack([member(x).float().log_softmax(dim=1) for member in self.members])
         return logs.logsumexp(dim=0) - math.log(len(logs))

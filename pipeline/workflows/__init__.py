@@ -3,7 +3,7 @@
 from pipeline.inference.backends import check_backend
 from pipeline.inference.collate import collate_phases
 from pipeline.workflows.backend import load_backend
-from pipeline.workflows.device import fast_in_half, load_network, place
+from pipeline.workflows.device import fast_in_16_bits, load_network, place, precision
 from pipeline.workflows.evaluation import run_evaluation
 from pipeline.workflows.finetune import encoder_slower, pretrained_network
 from pipeline.workflows.inference import run_inference
@@ -21,13 +21,14 @@ __all__ = [
     "distribute",
     "encoder_slower",
     "end_processes",
-    "fast_in_half",
+    "fast_in_16_bits",
     "fold_weights",
     "initialize",
     "load_backend",
     "load_network",
     "one_cycle",
     "place",
+    "precision",
     "preflight",
     "pretrained_network",
     "rank_device",

@@ -9,7 +9,7 @@ from torch import nn
 
 from pipeline.inference.backends import Backend, check_backend, open_exported, with_backend
 from pipeline.inference.mixed_precision import BFloat16Network
-from pipeline.workflows.device import load_network
+from pipeline.workflows.device import BFLOAT16, FLOAT32, load_network
 from pipeline.workflows.members import CheckpointPaths
 
 _OF_PYTORCH = (Backend.EAGER, Backend.FOLDED)
@@ -21,8 +21,7 @@ def load_backend(
     device: torch.device,
     backend: str = "eager",
     exported_file: str | Path = "",
-    *,
-    amp: bool = False,
+    precision: str = FLOAT32,
 ) -> nn.Module:
     """Load what predicts.
 
@@ -32,8 +31,8 @@ def load_backend(
         device: where it predicts.
         backend: name of a :class:`pipeline.inference.backends.Backend`.
         exported_file: of an export of ``network``; empty to make the back end from the weights.
-        amp: mixed precision where PyTorch computes on a processor, by ``eager`` and ``folded``. On a GPU MONAI's engine
-            has it; the other back ends compute in float32.
+        precision: see :func:`pipeline.workflows.precision`. Here ``"bfloat16"`` matters alone, of ``eager`` and
+            ``folded``: ``"float16"`` is the engine's, and the other back ends compute in float32.
 
     Returns:
         What maps images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
@@ -45,4 +44,4 @@ def load_backend(
     if exported_file:
         return open_exported(Path(exported_file), kind, network, device)
     found = with_backend(load_network(network, ckpt_path, device), kind)
-    return BFloat16Network(found) if amp and device.type == "cpu" and kind in _OF_PYTORCH else found
+    return BFloat16Network(found) if precision == BFLOAT16 and kind in _OF_PYTORCH else found

@@ -8,9 +8,13 @@ import torch
 from torch import nn
 
 from pipeline.errors import InputError
+from pipeline.flags import as_flag
 from pipeline.handlers import load_weights
 from pipeline.networks import MeanEnsemble
 from pipeline.workflows.members import CheckpointPaths, member_paths
+
+FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
+_MIXED = {"cuda": FLOAT16, "cpu": BFLOAT16}
 
 
 def place(network: nn.Module, device: torch.device | str) -> nn.Module:
@@ -27,15 +31,38 @@ def place(network: nn.Module, device: torch.device | str) -> nn.Module:
     return network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub omits it
 
 
-def fast_in_half(device: torch.device | str) -> bool:
-    """Say whether a device multiplies numbers of 16 bits faster than those of 32.
+def fast_in_16_bits(device: torch.device | str) -> bool:
+    """Say whether a device is known to multiply numbers of 16 bits faster than those of 32.
 
-    GPUs do, and processors with instructions for bfloat16, AVX-512 BF16 or AMX. Others would imitate them, slower.
+    NVIDIA's GPUs are, and x86 processors with instructions for bfloat16: AVX-512 BF16 or AMX. Without these PyTorch
+    imitates bfloat16, slower.
     """
     kind = torch.device(device).type
     if kind == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return any(torch.cpu.get_capabilities().get(name, False) for name in ("avx512_bf16", "amx_bf16"))
     return kind == "cuda"
+
+
+def precision(amp: bool | str, device: torch.device | str) -> str:
+    """Return the precision that most of the network is computed in.
+
+    Args:
+        amp: automatic mixed precision, a flag or its word; weights, loss and what decides stay in float32.
+        device: where it is computed.
+
+    Returns:
+        ``"float32"``, or with ``amp`` what ``torch.autocast`` takes on that device: ``"float16"`` on NVIDIA's GPUs,
+        ``"bfloat16"`` on processors.
+
+    Raises:
+        InputError: ``amp`` is no flag, or there is no mixed precision for the device here.
+    """
+    if not as_flag("amp", amp):
+        return FLOAT32
+    kind = torch.device(device).type
+    if kind not in _MIXED:
+        raise InputError(f"amp is for {' and '.join(_MIXED)}, device is {device}. Give --amp false.")
+    return _MIXED[kind]
 
 
 def require_device(device: torch.device | str) -> None:

@@ -16,9 +16,13 @@ CONFIG_FILE = "config.yaml"
 
 
 def run_params(parser: ConfigParser) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the configuration twice: flat, as MLflow's parameters, and whole, as it is written to a file."""
+    """Return the configuration twice: flat, as MLflow's parameters, and whole, as it is written to a file.
+
+    The parameters have the precision that the expression for it gives on this machine.
+    """
     config = resolved_config(parser)
-    return config_params(config), config
+    computed = {"precision": parser.get_parsed_content("precision")} if "precision" in config else {}
+    return config_params({**config, **computed}), config
 
 
 def record_inputs(run: Run, config: dict[str, Any], split: Split) -> None:

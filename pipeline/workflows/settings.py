@@ -78,7 +78,7 @@ NUMBERS: Mapping[str, Number] = {
     "encoder_factor": Number(0, 1),
 }
 """Top-level ids of the bundle's configurations and of the overlays."""
-FLAGS = ("record", "overlays", "dicom_sr", "with_identifiers")
+FLAGS = ("amp", "record", "overlays", "dicom_sr", "with_identifiers")
 
 
 def check_settings(config: Mapping[str, Any]) -> None:

@@ -39,9 +39,16 @@ def test_unknown_group_is_refused(datalist: list[dict[str, str]]) -> None:
         split_for(datalist, "DCM", 4)
 
 
-def test_more_patients_than_there_are_are_refused(datalist: list[dict[str, str]]) -> None:
-    with pytest.raises(InputError, match="num_patients must be at most 8, got 9"):
-        split_for(datalist, "RV", 9)
+@pytest.mark.parametrize("number", [9, -1])
+def test_more_patients_than_there_are_are_refused(datalist: list[dict[str, str]], number: int) -> None:
+    with pytest.raises(InputError, match=f"num_patients must be from 0 to 8, got {number}"):
+        split_for(datalist, "RV", number)
+
+
+@pytest.mark.parametrize("fold", [5, -1])
+def test_fold_that_is_not_there_is_refused(datalist: list[dict[str, str]], fold: int) -> None:
+    with pytest.raises(InputError, match=f"fold must be from 0 to 4, got {fold}"):
+        split_for(datalist, "RV", 2, fold=fold)
 
 
 def test_fewer_patients_are_trained_on_for_more_epochs() -> None:
@@ -50,9 +57,11 @@ def test_fewer_patients_are_trained_on_for_more_epochs() -> None:
 
 
 def test_table_has_mean_and_spread_over_the_folds(tmp_path: Path) -> None:
-    values = {label("finetuned", 4, 0): 0.9, label("finetuned", 4, 1): 0.8, "pretrained_fold0": 0.7}
+    values = {label(way, size, fold): 0.5 for way in ("finetuned", "anew") for size in (4, 8, 16) for fold in (0, 1)}
+    values |= {label("finetuned", 4, 0): 0.9, label("finetuned", 4, 1): 0.8}
+    values |= {"pretrained_fold0": 0.7, "pretrained_fold1": 0.7}
     for name, dice in values.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "summary.json").write_text(json.dumps({"all": {"mean_dice": dice}}))
     line = format_table(tmp_path, [0, 1]).splitlines()[2]
-    assert line == "| 4 | 0.850 (0.800 to 0.900) | – | 0.700 (0.700 to 0.700) |"
+    assert line == "| 4 | 0.850 (0.800 to 0.900) | 0.500 (0.500 to 0.500) | 0.700 (0.700 to 0.700) |"

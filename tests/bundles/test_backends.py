@@ -120,8 +120,23 @@ def test_mask_is_that_of_eager(segment: Segment, eager: np.ndarray, backend: str
 
 @pytest.mark.parametrize("backend", ["eager", "folded"])
 def test_mask_of_mixed_precision_is_nearly_that_of_eager(segment: Segment, eager: np.ndarray, backend: str) -> None:
-    mixed = voxels(segment("mixed", backend=backend, amp=True))
+    mixed = voxels(segment("mixed", backend=backend, amp="true"))
     assert 0 < np.mean(mixed != eager) < 0.02
+
+
+def test_mixed_precision_is_switched_off_by_the_word(segment: Segment, eager: np.ndarray) -> None:
+    np.testing.assert_array_equal(voxels(segment("exact", backend="eager", amp="false")), eager)
+
+
+@pytest.mark.parametrize(("word", "enabled"), [("true", True), ("false", False)])
+def test_training_and_evaluation_take_the_same_word(word: str, enabled: bool, models: Path) -> None:
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / "train.yaml"), str(CONFIGS / "evaluate.yaml")])
+    parser.update({"amp": word, "device": torch.device("cpu")})
+    assert parser.get_parsed_content("train#inferer").enabled is enabled
+    parser["device"] = torch.device("cuda")
+    parser.parse(reset=True)
+    assert (parser.get_parsed_content("precision") == "float16") is enabled
 
 
 @pytest.mark.parametrize(

@@ -43,3 +43,13 @@ def test_ensemble_of_one_predicts_as_its_member() -> None:
 def test_ensemble_of_none_is_refused() -> None:
     with pytest.raises(ValueError, match="members must hold at least one network, got none"):
         MeanEnsemble([])
+
+
+def test_members_of_16_bits_are_combined_in_32() -> None:
+    half = Says(0.9, 0.1)
+    half.logits = half.logits.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logs = MeanEnsemble([half, Says(0.5, 0.5)])(torch.zeros(1, 1, 1, 1))
+    assert logs.dtype is torch.float32
+    # log(0.9), log(0.1) rounded to 8 binary digits, by hand: -0.10546875 and -2.296875
+    assert logs.exp()[0, 1].item() == pytest.approx((0.10056 + 0.5) / 2, abs=2e-5)

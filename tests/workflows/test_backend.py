@@ -39,13 +39,14 @@ def test_mixed_precision_is_of_pytorch_on_a_processor(
     saved: ASPPNet, tmp_path: Path, backend: str, mixed: bool
 ) -> None:
     images = torch.rand(2, 1, 8, 12)
-    network = load_backend(small(), tmp_path / "model.pt", CPU, backend, amp=True)
+    network = load_backend(small(), tmp_path / "model.pt", CPU, backend, precision="bfloat16")
     assert isinstance(network, BFloat16Network) is mixed
     torch.testing.assert_close(network(images), saved(images), rtol=0, atol=0.05 if mixed else 1e-5)
 
 
-def test_on_a_gpu_the_engine_has_mixed_precision(saved: ASPPNet, tmp_path: Path) -> None:
-    network = load_backend(small(), tmp_path / "model.pt", torch.device("meta"), "eager", amp=True)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_other_precisions_leave_the_network_as_it_is(saved: ASPPNet, tmp_path: Path, precision: str) -> None:
+    network = load_backend(small(), tmp_path / "model.pt", CPU, "eager", precision=precision)
     assert isinstance(network, ASPPNet)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.networks import ASPPNet
-from pipeline.workflows import fast_in_half, load_network, place
+from pipeline.workflows import fast_in_16_bits, load_network, place, precision
 from pipeline.workflows.device import require_device
 
 
@@ -62,15 +62,52 @@ def test_name_of_a_device_is_refused_with_the_way_to_write_it() -> None:
         require_device("cpu")
 
 
-@pytest.mark.parametrize(("bf16", "amx", "expected"), [(False, False, False), (True, False, True), (False, True, True)])
-def test_processor_with_instructions_for_bfloat16_is_fast_in_half(
-    monkeypatch: pytest.MonkeyPatch, bf16: bool, amx: bool, expected: bool
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [
+        ({}, False),
+        ({"avx512_bf16": False, "avx512_vnni": True}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+    ],
+)
+def test_processor_with_instructions_for_bfloat16_is_fast_in_16_bits(
+    monkeypatch: pytest.MonkeyPatch, has: dict[str, bool], expected: bool
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert fast_in_half("cpu") is expected
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert fast_in_16_bits("cpu") is expected
+
+
+def test_capabilities_have_the_names_that_are_asked_for() -> None:
+    # on x86; elsewhere torch names others
+    known = torch.cpu.get_capabilities()
+    assert known["architecture"] != "x86_64" or {"avx512_bf16", "amx_bf16"} <= known.keys()
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cuda", True), ("cuda:1", True), ("mps", False)])
-def test_gpu_of_nvidia_is_fast_in_half(device: str, expected: bool) -> None:
-    assert fast_in_half(torch.device(device)) is expected
+def test_gpu_of_nvidia_is_fast_in_16_bits(device: str, expected: bool) -> None:
+    assert fast_in_16_bits(torch.device(device)) is expected
+
+
+@pytest.mark.parametrize(
+    ("amp", "device", "expected"),
+    [
+        (True, "cpu", "bfloat16"),
+        ("true", "cuda:1", "float16"),
+        (False, "cuda", "float32"),
+        ("false", "cpu", "float32"),
+        ("off", "mps", "float32"),
+    ],
+)
+def test_precision_is_that_of_the_device(amp: bool | str, device: str, expected: str) -> None:
+    assert precision(amp, torch.device(device)) == expected
+
+
+def test_mixed_precision_is_refused_where_there_is_none() -> None:
+    with pytest.raises(InputError, match=r"amp is for cuda and cpu, device is mps\. Give --amp false"):
+        precision("true", torch.device("mps"))
+
+
+def test_amp_must_be_a_flag() -> None:
+    with pytest.raises(InputError, match="amp must be true or false, got 'half'"):
+        precision("half", "cpu")

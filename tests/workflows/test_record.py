@@ -48,6 +48,12 @@ def test_configuration_comes_flat_and_whole() -> None:
     assert config == {"max_epochs": 5, "trainer": {"max_epochs": 5, "name": "ä"}}
 
 
+def test_parameters_have_the_precision_of_this_machine() -> None:
+    params, config = run_params(ConfigParser({"precision": "$'bfloat' + '16'"}))
+    assert params == {"precision": "bfloat16"}
+    assert config == {"precision": "$'bfloat' + '16'"}
+
+
 def test_split_is_a_file_of_the_run(split: Split) -> None:
     run = Memory()
     record_inputs(run, {}, split)

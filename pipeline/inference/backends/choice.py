@@ -19,7 +19,7 @@ from pipeline.inference.backends.torchscript import open_torchscript, script_net
 
 
 class Backend(str, Enum):
-    """What runs the network. All give the same logits to 1e-3.
+    """What runs the network. In float32 all give the same logits to 1e-3.
 
     Attributes:
         EAGER: PyTorch, layer by layer, as in training.
