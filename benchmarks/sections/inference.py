@@ -47,8 +47,8 @@ NOTES = [
     "`processes of 1 thread`: `torchrun` with the bundle's `multi_gpu_inference.yaml`, a process a core, which share "
     "the scans.",
     "GB: memory of the largest process of each program.",
-    "This project's network is computed in bfloat16 where the processor has instructions for it, the others in float32, "
-    "each as its users get it.",
+    "This project's network is computed in bfloat16 where the processor has instructions for it, the others in "
+    "float32, each as its users get it.",
 ]
 
 
