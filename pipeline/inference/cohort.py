@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from pipeline.inference.overlap import Background, ReadAhead, is_large
+from pipeline.inference.concurrency import Background, ReadAhead, is_large
 from pipeline.inference.phases import IMAGE, PhasePreprocessing
 from pipeline.inference.prediction import Prediction, ScanPredictor
 from pipeline.inference.reading import ReadScan, ScanReader, attempt

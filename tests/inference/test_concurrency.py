@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pipeline.inference import overlap
-from pipeline.inference.overlap import Background, ReadAhead, is_large
+from pipeline.inference import concurrency
+from pipeline.inference.concurrency import Background, ReadAhead, is_large
 from pipeline.inference.reading import ReadScan, ScanReader
 
 WAIT_S = 10.0
@@ -44,7 +44,7 @@ def test_next_scan_is_read_while_one_is_worked_on(reads: Reads) -> None:
 
 
 def test_nothing_is_read_beside_a_large_scan(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlap, "AHEAD_VOXELS", 5)
+    monkeypatch.setattr(concurrency, "AHEAD_VOXELS", 5)
     scans = iter(ReadAhead(ScanReader([0, 1], reads)))
     next(scans)
     assert reads.done == [0]
