@@ -14,9 +14,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # from the leaves to the top; a part may import from its own layer and from those before it
 LAYERS = [
-    {"__init__", "dicom_codes", "errors", "files", "flags", "labels", "geometry"},
+    {"__init__", "errors", "files", "flags", "labels", "geometry"},
     {"networks", "transforms", "data", "metrics"},
-    {"engines", "handlers", "tracking", "inference", "reporting"},
+    {"dicom_objects", "engines", "handlers", "tracking", "reporting"},
+    {"inference"},
     {"comparison"},
     {"workflows"},
     {"registry"},

@@ -244,7 +244,7 @@ class StudyWriter:
         one = has_one_phase(study.function)
         # highdicom takes its time to import, and only DICOM needs it
         if options.dicom_seg is not SegPhases.NONE and mask.any():
-            from pipeline.inference.dicom_seg import write_dicom_seg
+            from pipeline.dicom_objects.seg import write_dicom_seg
 
             phases = None if options.dicom_seg is SegPhases.ALL else _ed_es(study.function)
             path = self._path("dicom", case_id, "_seg.dcm")
@@ -252,7 +252,7 @@ class StudyWriter:
             files["dicom_seg"] = write_dicom_seg(path, mask, stack, phases, phase_names=names, **shared)
         # its measurements are named after phases
         if options.dicom_sr and not one:
-            from pipeline.reporting.dicom_sr import write_structured_report
+            from pipeline.dicom_objects.sr import write_structured_report
 
             path = self._path("dicom", case_id, "_sr.dcm")
             files["dicom_sr"] = write_structured_report(

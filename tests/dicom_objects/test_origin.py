@@ -10,8 +10,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from pipeline.data.dicom.cine import CineStack, SourceFrame
+from pipeline.dicom_objects.origin import IDENTIFYING, IDENTIFYING_OPTIONAL, SourceImages, reference_image
 from pipeline.errors import InputError
-from pipeline.inference.dicom_origin import IDENTIFYING, IDENTIFYING_OPTIONAL, SourceImages, reference_image
 
 HEADER = {
     "PatientName": "Doe^Jane",

@@ -18,14 +18,14 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
-from pipeline import dicom_codes
 from pipeline.data.dicom.cine import CineStack, SourceFrame
+from pipeline.dicom_objects import codes as own_codes
+from pipeline.dicom_objects.seg import write_dicom_seg
+from pipeline.dicom_objects.sr import write_structured_report
 from pipeline.errors import InputError
-from pipeline.inference.dicom_seg import write_dicom_seg
 from pipeline.labels import Structure
 from pipeline.metrics.function import CardiacFunction
 from pipeline.metrics.quality import QualityFlag
-from pipeline.reporting.dicom_sr import write_structured_report
 
 ALGORITHM = {"algorithm_name": "aspp", "algorithm_version": "1.0"}
 SHAPE = (6, 5, 2, 3)
@@ -164,7 +164,7 @@ def measurements(report: Dataset) -> dict[tuple[str, str], float]:
 
 
 def texts(report: Dataset) -> list[str]:
-    found = hd.sr.utils.find_content_items(report, name=dicom_codes.COMMENT, recursive=True)
+    found = hd.sr.utils.find_content_items(report, name=own_codes.COMMENT, recursive=True)
     return [item.TextValue for item in found]
 
 
@@ -218,9 +218,9 @@ def test_noise_of_floating_point_is_rounded(stack: CineStack) -> None:
 
 def test_index_is_named_as_modifier(stack: CineStack) -> None:
     report = write(stack, KNOWN_SIZE)
-    found = hd.sr.utils.find_content_items(report, name=dicom_codes.LV_EDV, recursive=True)
+    found = hd.sr.utils.find_content_items(report, name=own_codes.LV_EDV, recursive=True)
     modifiers = [
-        [(item.name.value, item.value.value) for item in volume.ContentSequence if item.name == dicom_codes.INDEX]
+        [(item.name.value, item.value.value) for item in volume.ContentSequence if item.name == own_codes.INDEX]
         for volume in found
     ]
     assert modifiers == [[], [("121425", "8277-6")]]
@@ -327,7 +327,7 @@ def test_file_that_is_gone_is_named(stack: CineStack) -> None:
         write(stack)
 
 
-CODES = {name: value for name, value in vars(dicom_codes).items() if isinstance(value, Code)}
+CODES = {name: value for name, value in vars(own_codes).items() if isinstance(value, Code)}
 
 
 @pytest.mark.parametrize("name", [name for name, value in CODES.items() if value.scheme_designator != "UCUM"])

@@ -32,12 +32,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import SegmentationStorage, generate_uid
 
-from pipeline import dicom_codes as code
 from pipeline.data.dicom.cine import CineStack
 from pipeline.data.dicom.headers import quiet_pydicom
+from pipeline.dicom_objects import codes as code
+from pipeline.dicom_objects.origin import SourceImages, instance_dataset, reference_image
+from pipeline.dicom_objects.seg import CHARACTER_SET, MANUFACTURER, SEGMENT_NAMES, tracking_id
 from pipeline.files import atomic_path
-from pipeline.inference.dicom_origin import SourceImages, instance_dataset, reference_image
-from pipeline.inference.dicom_seg import CHARACTER_SET, MANUFACTURER, SEGMENT_NAMES, tracking_id
 from pipeline.labels import Structure
 from pipeline.metrics.function import CardiacFunction
 from pipeline.metrics.quality import QualityFlag
@@ -138,7 +138,7 @@ def write_structured_report(
     what is known of the patient's size, and the quality flags, as text, follow in groups of their own. Numbers that
     cannot be known are left out. The report is preliminary and unverified, and its observer is the software.
 
-    Patient and study are named as in :func:`pipeline.inference.dicom_seg.write_dicom_seg`: only with
+    Patient and study are named as in :func:`pipeline.dicom_objects.seg.write_dicom_seg`: only with
     ``with_identifiers``. The file appears whole or not at all.
 
     Args:

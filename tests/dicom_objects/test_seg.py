@@ -21,8 +21,8 @@ from pydicom.valuerep import DS
 
 from pipeline.data.dicom import read_cine
 from pipeline.data.dicom.cine import CineStack, SourceFrame
+from pipeline.dicom_objects.seg import tracking_id, write_dicom_seg
 from pipeline.errors import InputError
-from pipeline.inference.dicom_seg import tracking_id, write_dicom_seg
 from pipeline.labels import Structure
 
 COLUMNS, ROWS, SLICES, PHASES = 7, 5, 3, 4

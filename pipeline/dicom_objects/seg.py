@@ -15,11 +15,11 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from pipeline import dicom_codes
 from pipeline.data.dicom.cine import CineStack, SourceFrame
 from pipeline.data.dicom.headers import quiet_pydicom
+from pipeline.dicom_objects import codes
+from pipeline.dicom_objects.origin import SourceImages, SourceInstance, reference_image
 from pipeline.files import atomic_path
-from pipeline.inference.dicom_origin import SourceImages, SourceInstance, reference_image
 from pipeline.labels import FOREGROUND, Structure
 
 SERIES_NUMBER = 9001
@@ -180,15 +180,15 @@ def _segments(
     stack: CineStack, phases: Sequence[int], names: Mapping[int, str], algorithm_name: str, algorithm_version: str
 ) -> list[SegmentDescription]:
     algorithm = AlgorithmIdentificationSequence(
-        name=algorithm_name, family=dicom_codes.ARTIFICIAL_INTELLIGENCE, version=algorithm_version
+        name=algorithm_name, family=codes.ARTIFICIAL_INTELLIGENCE, version=algorithm_version
     )
     segments = []
     for number, (phase, structure) in enumerate(_segment_keys(phases), start=1):
         segment = SegmentDescription(
             segment_number=number,
             segment_label=_segment_label(structure, phase, names),
-            segmented_property_category=dicom_codes.ANATOMICAL_STRUCTURE,
-            segmented_property_type=dicom_codes.STRUCTURES[structure],
+            segmented_property_category=codes.ANATOMICAL_STRUCTURE,
+            segmented_property_type=codes.STRUCTURES[structure],
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             tracking_uid=generate_uid(),
