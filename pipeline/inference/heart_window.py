@@ -198,9 +198,13 @@ class HeartWindowInferer(Inferer):
         inside = self._predict_window(volumes, window, predictor)
         predicted = _outside_is_background(inside, window, limits)
         for n in range(len(volumes)):
-            cut = cut_sides(inside[n : n + 1], window, limits)
+            seen = inside[n : n + 1]
+            cut = cut_sides(seen, window, limits)
             if any(cut):
-                predicted[n : n + 1] = self._predict_larger(volumes[n : n + 1], window, cut, predictor)
+                seen = predicted[n : n + 1] = self._predict_larger(volumes[n : n + 1], window, cut, predictor)
+            if not has_all_structures(seen):
+                # the coarse look may have found something else than the heart
+                predicted[n : n + 1] = self.whole.predict(volumes[n : n + 1], predictor)
         return predicted
 
     def _predict_larger(
@@ -343,6 +347,15 @@ def foreground(logits: torch.Tensor) -> torch.Tensor:
         Mask ``(N, ...)``; equal logits are background, as ``argmax`` has it, which takes several times as long.
     """
     return logits[:, 1:].amax(dim=1) > logits[:, 0]
+
+
+def has_all_structures(predicted: torch.Tensor) -> bool:
+    """Return whether every class is somewhere the most probable one.
+
+    Args:
+        predicted: logits ``(1, K, X, Y, Z)``.
+    """
+    return len(predicted.argmax(dim=1).unique()) == predicted.shape[1]
 
 
 def heart_box(heart: np.ndarray) -> tuple[slice, slice] | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from pipeline.inference.heart_window import HeartWindowInferer, heart_box
+from pipeline.inference.heart_window import HeartWindowInferer, has_all_structures, heart_box
 
 
 class BrightIsHeart(torch.nn.Module):
@@ -231,3 +231,26 @@ def test_turn_is_decided_once_for_the_phases_of_a_study() -> None:
 def test_tolerance_below_half_a_quarter_turn_is_refused() -> None:
     with pytest.raises(ValueError, match="direction_tolerance must be from 45 to 180 degrees, got 30"):
         HeartWindowInferer(-1, 16, direction_tolerance=30)
+
+
+def levels(x: torch.Tensor) -> torch.Tensor:
+    """Logits of three classes: the brightness is 0, 1 or 2."""
+    return torch.cat([-(x - level).square() for level in range(3)], dim=1)
+
+
+def test_something_else_than_the_heart_in_the_window_is_noticed() -> None:
+    image = torch.zeros(1, 1, 96, 96, 3)
+    # in the slice that is looked at: a piece of one class, far from the heart
+    image[..., 8:14, 8:14, 1] = 1.0
+    image[..., 60:80, 60:80, 0] = 1.0
+    image[..., 65:75, 65:75, 0] = 2.0
+    predicted = HeartWindowInferer(-1, (32, 32), margin=4, find_slices=1)(image, levels)
+    assert torch.equal(predicted.argmax(dim=1), image[:, 0].long())
+
+
+@pytest.mark.parametrize(("brightest", "found"), [(2.0, True), (1.0, False)])
+def test_structure_that_is_nowhere_is_missed(brightest: float, found: bool) -> None:
+    image = torch.zeros(1, 1, 4, 4, 2)
+    image[..., 0, 0, 1], image[..., 1, 1, 1] = 1.0, brightest
+    logits = torch.stack([levels(image[..., z]) for z in range(2)], dim=-1)
+    assert has_all_structures(logits) is found
