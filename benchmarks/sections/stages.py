@@ -27,7 +27,8 @@ OTHERS_GOAL = 0.20
 PEAK_GOAL = 0.60
 NOTES = [
     "In one process, after a cohort that warms up. Each stage without the stages within it; share of the wall time of "
-    "the cohort, medians of rounds.",
+    "the cohort, medians of rounds. A scan is read and another one written by threads beside the network: stages add "
+    "up to more than the wall time then, and the rest is negative.",
     "Peak: the fastest of large 3x3 convolutions and matrix products in the network's precision, measured in the same "
     "process. FLOPs by `torch.utils.flop_counter`, two for a multiplication with its addition. The network is timed on "
     "the inputs that the cohort gave it, the fastest of 8 repeats each.",
