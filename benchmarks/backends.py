@@ -6,7 +6,7 @@ Each back end runs in processes of its own, in turns, with the bundle's inferenc
 volumes to warm up, one that is timed. The time is that of the inferer, without reading, resampling and writing. Beside
 it stand how long the back end takes to be ready, the process's largest memory, the mean Dice against the labels, the
 largest difference of a logit from eager and the number of voxels of the masks that differ from eager's. ``+amp`` has
-the convolutions in bfloat16, all others are in float32.
+the network in bfloat16, all others are in float32.
 """
 
 from __future__ import annotations
