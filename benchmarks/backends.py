@@ -1,12 +1,13 @@
 """What each back end of inference.yaml costs on volumes of ACDC: Dice, milliseconds a volume, memory.
 
     python -m benchmarks.backends [--volumes 6] [--rounds 2] [--threads 2] [--backends eager,folded,...]
+        [--int8_file model_int8.onnx]
 
 Each back end runs in processes of its own, in turns, with the bundle's inference.yaml and weights: one pass over the
 volumes to warm up, one that is timed. The time is that of the inferer, without reading, resampling and writing. Beside
 it stand how long the back end takes to be ready, the process's largest memory, the mean Dice against the labels, the
 largest difference of a logit from eager and the number of voxels of the masks that differ from eager's. ``+amp`` has
-the network in bfloat16, all others are in float32.
+the network in bfloat16, ``onnx+int8`` is the file that the bundle's quantize.yaml made, all others are in float32.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ def main() -> None:
     """Measure and print a table, or measure one back end in this process (``--worker``)."""
     options = _parse()
     if options.worker:
-        print(json.dumps(measure(options.worker, Path(options.reference), options.volumes, options.threads)))
+        measured = measure(options.worker, Path(options.reference), options.volumes, options.threads, options.int8_file)
+        print(json.dumps(measured))
         return
-    names = options.backends.split(",")
+    names = [*options.backends.split(","), *(["onnx+int8"] if options.int8_file else [])]
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in [REFERENCE, *names]}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.rounds):
@@ -70,6 +72,7 @@ def _milliseconds(rounds: list[dict[str, Any]]) -> list[float]:
 
 def _run_worker(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     words = ["--worker", name, "--reference", str(folder), "--volumes", options.volumes, "--threads", options.threads]
+    words += ["--int8_file", options.int8_file]
     command = [sys.executable, "-m", "benchmarks.backends", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
@@ -79,7 +82,7 @@ def _run_worker(name: str, options: argparse.Namespace, folder: Path) -> dict[st
     return result
 
 
-def measure(name: str, reference: Path, volumes: int, threads: int) -> dict[str, Any]:
+def measure(name: str, reference: Path, volumes: int, threads: int, int8_file: str = "") -> dict[str, Any]:
     """Segment volumes by one back end.
 
     Args:
@@ -87,6 +90,7 @@ def measure(name: str, reference: Path, volumes: int, threads: int) -> dict[str,
         reference: folder with the logits and masks of eager, which writes them.
         volumes: how many, one a patient.
         threads: of torch.
+        int8_file: of ``onnx+int8``.
 
     Returns:
         Seconds of each volume, seconds until ready, memory in GB, mean Dice, differences from eager.
@@ -95,7 +99,7 @@ def measure(name: str, reference: Path, volumes: int, threads: int) -> dict[str,
     import torch
 
     torch.set_num_threads(threads)
-    parser = _configuration(name, volumes)
+    parser = _configuration(name, volumes, int8_file)
     start = time.perf_counter()
     parser.get_parsed_content("network")
     ready_s = time.perf_counter() - start
@@ -136,7 +140,7 @@ class TimedInferer:
         return logits
 
 
-def _configuration(name: str, volumes: int) -> Any:
+def _configuration(name: str, volumes: int, int8_file: str) -> Any:
     from monai.bundle import ConfigParser
 
     from pipeline.data import acdc_datalist
@@ -147,8 +151,10 @@ def _configuration(name: str, volumes: int) -> Any:
     chosen = cases[:: max(len(cases) // volumes, 1)][:volumes]
     # the evaluator takes "label" for itself
     items = [{"image": case["image"], "truth": case["label"], "case_id": case["case_id"]} for case in chosen]
-    backend, _, amp = name.partition("+")
-    parser.update({"bundle_root": str(BUNDLE), "backend": backend, "amp": amp == "amp", "datalist": items})
+    backend, _, number_kind = name.partition("+")
+    parser.update({"bundle_root": str(BUNDLE), "backend": backend, "amp": number_kind == "amp", "datalist": items})
+    if number_kind == "int8":
+        parser["exported_file"] = int8_file
     return parser
 
 
@@ -207,6 +213,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="processes of each back end (default: 2)")
     parser.add_argument("--threads", type=int, default=2, help="of torch and the runtimes (default: 2)")
     parser.add_argument("--backends", default=BACKENDS, help=f"beside eager (default: {BACKENDS})")
+    parser.add_argument("--int8_file", default="", help="adds onnx+int8: the .onnx file of the bundle's quantize.yaml")
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     parser.add_argument("--reference", default="", help=argparse.SUPPRESS)
     return parser.parse_args()

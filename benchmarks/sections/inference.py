@@ -45,7 +45,7 @@ NOTES = [
     "nnU-Net's plans are made by its own planner from all patients. MONAI's ways are the zoo's network, "
     "preprocessing and inferer, and a 3D SegResNet with a sliding window.",
     "`processes of 1 thread`: `torchrun` with the bundle's `multi_gpu_inference.yaml`, a process a core, which share "
-    "the scans.",
+    "the scans. The goals are against these; the columns `times ours` against the plain command.",
     "GB: memory of the largest process of each program.",
     "This project's network is computed in bfloat16 where the processor has instructions for it, the others in "
     "float32, each as its users get it.",
@@ -83,7 +83,7 @@ def measure(settings: Settings) -> Section:
         times = time_programs(programs, volumes, settings)
         table, ratios = compare(times, programs, number)
         tables.append(table)
-        goals += [goal_of(name, ratio) for name, ratio in ratios.items() if name in GOALS]
+        goals += [goal_of(name, ratio) for name, ratio in ratios.items()]
         measured[table.caption] = {"volumes": [path.name for path in volumes], "times": times}
     notes = NOTES if settings.peers_python else [*NOTES, "nnU-Net and myopari were not measured: no `--peers_python`."]
     return Section("Cohort inference, NIfTI to NIfTI", tables, notes, goals, measured)
@@ -126,10 +126,13 @@ def ours(source: Path, target: Path) -> Sequence[str | Path]:
 
 def shared_by_cores(copies: int) -> Program:
     """Return the same by ``torchrun``: a process of one thread for each core, which share the scans."""
-    cores = available_cores()
-    command = shared_inference_command(sys.executable, cores)
-    name = f"{OURS}, {cores} processes of 1 thread"
-    return Program(name, command, copies, env={"OMP_NUM_THREADS": "1"})
+    command = shared_inference_command(sys.executable, available_cores())
+    return Program(shared_name(), command, copies, env={"OMP_NUM_THREADS": "1"})
+
+
+def shared_name() -> str:
+    """Return the name of :func:`shared_by_cores` in the table."""
+    return f"{OURS}, {available_cores()} processes of 1 thread"
 
 
 def by_backend(backend: str) -> Callable[[Path, Path], Sequence[str | Path]]:
@@ -216,14 +219,19 @@ def require_masks(name: str, folder: Path, number: int) -> None:
 def compare(
     times: dict[str, dict[str, list[float]]], programs: Sequence[Program], number: int
 ) -> tuple[Table, dict[str, Spread]]:
-    """Return the table of a group, and how many times our seconds a volume each peer takes."""
+    """Return the table of a group, and how many times our seconds a volume each peer takes, ours with all cores."""
     each = {name: per_volume(found) for name, found in times.items()}
     rows, ratios = [], {}
     for program in programs:
         name = program.name
         seconds, starts, wholes = each[name]
-        ratios[name] = paired_ratio(seconds, each[OURS][0])
-        shown = [ratios[name].text(1), paired_ratio(wholes, each[OURS][2]).text(1)] if name != OURS else ["", ""]
+        shown = (
+            [paired_ratio(seconds, each[OURS][0]).text(1), paired_ratio(wholes, each[OURS][2]).text(1)]
+            if name != OURS
+            else ["", ""]
+        )
+        if name in GOALS:
+            ratios[name] = paired_ratio(seconds, each[shared_name()][0])
         peak = f"{max(times[name]['peak_gb']):.1f}" if times[name]["peak_gb"] else ""
         median_s = spread(seconds).median
         rows.append(
@@ -238,7 +246,6 @@ def compare(
                 peak,
             ]
         )
-    del ratios[OURS]
     return Table(COLUMNS, rows, f"{number} volumes"), ratios
 
 
@@ -255,4 +262,9 @@ def per_volume(found: dict[str, list[float]]) -> tuple[list[float], list[float],
 def goal_of(name: str, ratio: Spread) -> Goal:
     """Return the goal against a peer."""
     goal = GOALS[name]
-    return Goal(f"seconds a volume, {name} against ours", f"{goal:.0f}x", f"{ratio.text(1)}x", ratio.median >= goal)
+    return Goal(
+        f"seconds a volume, {name} against ours, a process a core",
+        f"{goal:.0f}x",
+        f"{ratio.text(1)}x",
+        ratio.median >= goal,
+    )

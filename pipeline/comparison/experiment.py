@@ -139,7 +139,7 @@ def _require_measure(rows: Sequence[Row], measure: str) -> None:
 
 def _is_compared(record: RunRecord) -> bool:
     # a parent of folds or trials has a job of its own
-    return record.tags.get("job", "") != "inference"
+    return record.tags.get("job", "") not in ("inference", "quantizing")
 
 
 def _chosen(records: Sequence[RunRecord], wanted: Sequence[str]) -> list[RunRecord]:

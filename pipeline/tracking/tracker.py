@@ -39,6 +39,7 @@ DESCRIPTIONS = {
     "training": "One training. Figures of its validations are `val_…`, those of its best weights `best_…`.",
     "evaluating": "An evaluation of saved weights.",
     "inference": "Scans without labels, segmented.",
+    "quantizing": "A network made anew in 8-bit integers; `agreement_…` is the Dice between both networks' masks.",
     "cross-validation": "A child run for each fold; `best_…` are figures over the cases of all folds.",
     "sweep": "A child run for each trial; `sweep.best…` among the tags is what was found.",
 }
@@ -115,7 +116,7 @@ class RunTracker:
         ``KILLED`` on Ctrl-C and on SIGTERM, which raises ``Terminated`` meanwhile. The environment is recorded too.
 
         Args:
-            job: ``"training"``, ``"evaluating"`` or ``"inference"``: the tag ``job``, and part of an automatic name.
+            job: such as ``"training"`` or ``"inference"``: the tag ``job``, and part of an automatic name.
             params: settings. A resumed run keeps its old values; others go to the tag ``resume.changed_params``.
             tags: more tags.
             run_id: id of a run to go on with, None or empty for a new one.

@@ -9,6 +9,7 @@ from pipeline.workflows.finetune import encoder_slower, pretrained_network
 from pipeline.workflows.inference import run_inference
 from pipeline.workflows.members import fold_weights
 from pipeline.workflows.processes import distribute, end_processes, rank_device, share_cases, start_processes
+from pipeline.workflows.quantization import run_quantization
 from pipeline.workflows.schedule import count_iterations, one_cycle
 from pipeline.workflows.start import check_resume, initialize, preflight
 from pipeline.workflows.training import run_training
@@ -34,6 +35,7 @@ __all__ = [
     "rank_device",
     "run_evaluation",
     "run_inference",
+    "run_quantization",
     "run_training",
     "share_cases",
     "start_processes",

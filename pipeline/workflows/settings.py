@@ -76,6 +76,7 @@ NUMBERS: Mapping[str, Number] = {
     "ema_momentum": Number(0, 1, above=True, below=True),
     "memory_share": Number(0, 1, above=True),
     "encoder_factor": Number(0, 1),
+    "max_scans": Number(1, whole=True),
 }
 """Top-level ids of the bundle's configurations and of the overlays."""
 FLAGS = ("amp", "record", "overlays", "dicom_sr", "with_identifiers")
