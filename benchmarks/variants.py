@@ -5,8 +5,9 @@
 A row is the default or an overlay in configs/variants and configs/recipes/baseline.yaml. Parameters, GFLOP (two a
 multiplication and addition) and ms are those of network_def, a slice of 256 x 256 pixels, the median of some forwards.
 Of a run that bears the name of its variant ("no_aspp"; the latest that is finished) come Dice and HD95 a class on its
-validation cases, misses, minutes and id: ``python -m benchmarks.variants_training`` makes them. Where a variant was
-trained with several seeds ("no_aspp_seed1"), a second table has their mean and spread.
+validation cases, misses and id: ``python -m benchmarks.variants_training`` makes them. Minutes are those of as many
+epochs as it had, each as fast as its fastest, validation left out: what else the machine did does not count. Where a
+variant was trained with several seeds ("no_aspp_seed1"), a second table has their mean and spread.
 """
 
 from __future__ import annotations
@@ -69,12 +70,12 @@ def main() -> None:
     """Measure, read, print and write."""
     options = _parse()
     torch.set_num_threads(options.threads)
-    runs = latest_by_name(_records(options.tracking_uri, options.experiment_name))
+    runs, minutes = _recorded(options.tracking_uri, options.experiment_name)
     costs = {}
     for name, overlay in overlays().items():
         costs[name] = measure(network_of(overlay))
         print(f"{name}: {costs[name]}", flush=True)
-    text = "\n".join(filter(None, [format_table(costs, runs), format_seeds(runs)]))
+    text = "\n".join(filter(None, [format_table(costs, runs, minutes), format_seeds(runs)]))
     Path(options.output).write_text(text, encoding="utf-8")
     print(f"\n{text}")
 
@@ -120,12 +121,19 @@ def measure(network: nn.Module, forwards: int = FORWARDS) -> Cost:
     return Cost(parameters, counter.get_total_flops() / 1e9 / slices, 1000 * statistics.median(times) / slices)
 
 
-def _records(tracking_uri: str, experiment_name: str) -> list[RunRecord]:
+def _recorded(tracking_uri: str, experiment_name: str) -> tuple[dict[str, RunRecord], dict[str, float]]:
     if not tracking_uri:
-        return []
+        return {}, {}
     client, _ = open_to_read(tracking_uri)
     experiment = client.get_experiment_by_name(experiment_name)
-    return read_runs(client, experiment.experiment_id) if experiment else []
+    runs = latest_by_name(read_runs(client, experiment.experiment_id) if experiment else [])
+    epochs = {name: client.get_metric_history(run.id, "epoch_seconds") for name, run in runs.items()}
+    return runs, {name: undisturbed_minutes([one.value for one in found]) for name, found in epochs.items()}
+
+
+def undisturbed_minutes(epoch_seconds: Sequence[float]) -> float:
+    """Return the minutes of a training whose epochs all take as long as its fastest."""
+    return len(epoch_seconds) * min(epoch_seconds, default=math.nan) / 60
 
 
 def latest_by_name(records: Sequence[RunRecord]) -> dict[str, RunRecord]:
@@ -134,16 +142,17 @@ def latest_by_name(records: Sequence[RunRecord]) -> dict[str, RunRecord]:
     return {record.name: record for record in sorted(finished, key=lambda record: record.start_ms)}
 
 
-def format_table(costs: Mapping[str, Cost], runs: Mapping[str, RunRecord]) -> str:
+def format_table(costs: Mapping[str, Cost], runs: Mapping[str, RunRecord], minutes: Mapping[str, float]) -> str:
     """Lay out a line a variant in Markdown; what is not on record is a dash.
 
     Args:
         costs: of each variant.
         runs: by the name of their variant.
+        minutes: of their trainings, by the same names.
     """
     heads = ["variant", "parameters, M", "GFLOP", "ms", *_HEADS, "missed", "minutes", "MLflow run"]
     lines = [_line(heads), _line(["---"] + ["---:"] * (len(heads) - 2) + ["---"])]
-    lines += [_line(_cells(name, cost, runs.get(name))) for name, cost in costs.items()]
+    lines += [_line(_cells(name, cost, runs.get(name), minutes.get(name))) for name, cost in costs.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -178,13 +187,12 @@ def _spread(values: Sequence[float | None], digits: int) -> str:
     return f"{mean} ({low} to {high})"
 
 
-def _cells(name: str, cost: Cost, run: RunRecord | None) -> list[str]:
+def _cells(name: str, cost: Cost, run: RunRecord | None, minutes: float | None) -> list[str]:
     costs = [f"{cost.parameters / 1e6:.2f}", f"{cost.gflop:.2f}", f"{cost.ms:.1f}"]
     figures = run.figures if run else {}
     shown = [_number(figures.get(key), 1 if "mm" in key else 3) for key in FIGURES]
     missed = _number(_missed(run) if run else None, 0)
-    minutes = _number(run.minutes if run else None, 0)
-    return [name, *costs, *shown, missed, minutes, run.id[:8] if run else "–"]
+    return [name, *costs, *shown, missed, _number(minutes, 0), run.id[:8] if run else "–"]
 
 
 def _missed(run: RunRecord) -> float | None:

@@ -60,7 +60,7 @@ def run_quantization(
     params, _ = run_params(current_parser())
     with tracker.start("quantizing", params=without_names(params), with_command=False) as run:
         batches = seen_by_network(evaluator, max_scans)
-        network = cast(nn.Module, evaluator.network)
+        network = evaluator.network
         model = quantize(network, batches)
         agreement = agreement_of(OnnxNetwork(model), network, batches)
         run.log_metrics({f"agreement_{key}": value for key, value in agreement.items()}, step=0)
@@ -88,7 +88,7 @@ def seen_by_network(evaluator: SupervisedEvaluator, max_scans: int) -> list[torc
     predict = ScanPredictor(evaluator, evaluator._process_function, preprocessing)
     batches: list[torch.Tensor] = []
     reasons = []
-    with _kept(cast(nn.Module, evaluator.network), batches):
+    with _kept(evaluator.network, batches):
         for place in tqdm(spread(len(dataset.data), max_scans), desc="calibrate", unit="scan", disable=None):
             item = dataset.data[place]
             _, reason = attempt(lambda item=item: predict(preprocessing.read(item)))  # type: ignore[misc]

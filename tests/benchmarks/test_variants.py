@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from benchmarks.variants import (
     measure,
     overlays,
     run_name,
+    undisturbed_minutes,
 )
 from pipeline.comparison.records import RunRecord
 
@@ -53,15 +56,21 @@ def test_latest_finished_run_of_a_name_counts() -> None:
 
 
 def test_row_has_costs_and_figures() -> None:
-    table = format_table({"no_aspp": Cost(1_500_000, 4.0, 25.25)}, {"no_aspp": record("no_aspp")})
+    table = format_table({"no_aspp": Cost(1_500_000, 4.0, 25.25)}, {"no_aspp": record("no_aspp")}, {"no_aspp": 12.4})
     assert table.splitlines()[2] == (
-        "| no_aspp | 1.50 | 4.00 | 25.2 | 0.850 | – | – | 0.900 | – | – | 3.2 | 1 | 2 | no_aspp0 |"
+        "| no_aspp | 1.50 | 4.00 | 25.2 | 0.850 | – | – | 0.900 | – | – | 3.2 | 1 | 12 | no_aspp0 |"
     )
 
 
 def test_variant_without_a_run_has_dashes() -> None:
-    line = format_table({"default": Cost(1_500_000, 4.0, 25.0)}, {}).splitlines()[2]
+    line = format_table({"default": Cost(1_500_000, 4.0, 25.0)}, {}, {}).splitlines()[2]
     assert line == f"| default | 1.50 | 4.00 | 25.0 | {' | '.join('–' * 10)} |"
+
+
+def test_minutes_are_those_of_an_idle_machine() -> None:
+    # 3 epochs of 40 s each
+    assert undisturbed_minutes([60.0, 40.0, 95.0]) == 2.0
+    assert math.isnan(undisturbed_minutes([]))
 
 
 def test_seeds_of_a_variant_are_summed_up() -> None:
