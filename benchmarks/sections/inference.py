@@ -59,7 +59,8 @@ class Program:
     Attributes:
         name: in the table.
         command: of input and output folder.
-        copies: of the volumes in the larger cohort; more for the fast ones, whose start-up is most of the time.
+        copies: of the volumes in the larger cohort: as many as take some times the second or two by which start-up
+            varies.
         rounds: at most so many.
         env: variables that the command is started with.
     """
@@ -91,16 +92,16 @@ def measure(settings: Settings) -> Section:
 
 def slow_programs(settings: Settings) -> list[Program]:
     """Return this project and the peers that take seconds a volume."""
-    programs = [Program(OURS, ours, 2 if settings.quick else 8), shared_by_cores(2 if settings.quick else 16)]
+    programs = [Program(OURS, ours, 2 if settings.quick else 64), shared_by_cores(2 if settings.quick else 96)]
     if not settings.peers_python:
         return programs
     models = prepare_nnunet(settings) / "models"
     script = PEERS_DIR / "myopari_predict.py"
     programs += [
-        Program("myopari", lambda source, target: [settings.peers_python, script, source, target], 2),
-        Program("nnU-Net 2D", nnunet(settings, models / "2d", mirroring=False), 2),
-        Program("nnU-Net 2D, mirrored", nnunet(settings, models / "2d", mirroring=True), 2, rounds=1),
-        Program("nnU-Net 3D full resolution", nnunet(settings, models / "3d_fullres", mirroring=False), 2, rounds=1),
+        Program("myopari", lambda source, target: [settings.peers_python, script, source, target], 4),
+        Program("nnU-Net 2D", nnunet(settings, models / "2d", mirroring=False), 6),
+        Program("nnU-Net 2D, mirrored", nnunet(settings, models / "2d", mirroring=True), 4, rounds=1),
+        Program("nnU-Net 3D full resolution", nnunet(settings, models / "3d_fullres", mirroring=False), 4, rounds=1),
     ]
     if settings.slow:
         mirrored = nnunet(settings, models / "3d_fullres", mirroring=True)
@@ -110,11 +111,12 @@ def slow_programs(settings: Settings) -> list[Program]:
 
 def fast_programs(settings: Settings) -> list[Program]:
     """Return this project, by its back ends, and MONAI's own ways; all run by this interpreter."""
+    ours_copies, shared_copies, stock_copies = (3, 6, 3) if settings.quick else (20, 32, 16)
     return [
-        Program(OURS, ours, 3),
-        shared_by_cores(6),
-        *(Program(f"{OURS}, {backend}", by_backend(backend), 3) for backend in settings.backends),
-        Program("MONAI zoo UNet, SliceInferer", stock("zoo_unet.yaml"), 3),
+        Program(OURS, ours, ours_copies),
+        shared_by_cores(shared_copies),
+        *(Program(f"{OURS}, {backend}", by_backend(backend), ours_copies) for backend in settings.backends),
+        Program("MONAI zoo UNet, SliceInferer", stock("zoo_unet.yaml"), stock_copies),
         Program("MONAI SegResNet 3D, SlidingWindowInferer", stock("segresnet.yaml"), 2),
     ]
 
