@@ -39,6 +39,8 @@ SLICE_SIZE = (256, 256)
 SLICES = 8
 """Of a stack that a 3D network is measured on; its costs are divided by them."""
 FORWARDS = 11
+WARM_UP = 5
+"""Forwards before those that are timed."""
 FIGURES = (
     *(f"dice_{structure.key}" for structure in FOREGROUND),
     "mean_dice",
@@ -113,6 +115,8 @@ def measure(network: nn.Module, forwards: int = FORWARDS) -> Cost:
     with FlopCounterMode(display=False) as counter:
         network(x)
     times = []
+    for _ in range(WARM_UP):
+        network(x)
     for _ in range(forwards):
         start_s = time.perf_counter()
         network(x)

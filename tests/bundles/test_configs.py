@@ -26,7 +26,10 @@ CONFIGS = REPOSITORY / "bundles" / "cardiac_sax_segmentation" / "configs"
 SWEEPS = sorted((REPOSITORY / "configs" / "sweeps").glob("*.yaml"))
 OVERLAYS = sorted(set((REPOSITORY / "configs").rglob("*.yaml")) - set(SWEEPS))
 # an overlay of the bundle may bring what only it has
-OWN_IDS = {"evaluate": {"backend", "ckpt_path", "evaluating"}, "multi_gpu_train": {"finalize"}}
+OWN_IDS = {
+    "evaluate": {"backend", "ckpt_path", "evaluating", "exported_file"},
+    "multi_gpu_train": {"finalize"},
+}
 
 
 def load(path: Path) -> dict[str, Any]:

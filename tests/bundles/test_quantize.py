@@ -77,6 +77,15 @@ def test_it_segments_nearly_as_the_network(
     assert str(cohort) not in run.data.params["dataset_dir"]
 
 
+def test_it_is_evaluated_without_the_weights(
+    quantize: Quantize, run_bundle: Callable[..., None], tmp_path: Path
+) -> None:
+    options = {"backend": "onnx", "exported_file": str(quantize()), "output_dir": str(tmp_path / "evaluated")}
+    names = ("train", "evaluate", "acdc.yaml", TINY.with_name("tiny.yaml"))
+    run_bundle("evaluating", *names, ckpt_path="missing.pt", **options)
+    assert (tmp_path / "evaluated" / "metrics.csv").is_file()
+
+
 def test_a_bad_scan_is_left_out(
     quantize: Quantize, cohort: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
