@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,4 +118,4 @@ def agreement_of(model: nn.Module, network: nn.Module, batches: Sequence[torch.T
         labels = [net(batch).argmax(dim=1).numpy() for net in (model, network)]
         total = total + confusion_matrix(*labels)
     found = {structure.key: dice(cast(Confusion, total), structure) for structure in FOREGROUND}
-    return {key: 1.0 if value != value else value for key, value in found.items()}
+    return {key: 1.0 if math.isnan(value) else value for key, value in found.items()}

@@ -17,8 +17,11 @@ import monai.bundle
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 import yaml
 from mlflow.entities import Run
+from monai.bundle import ConfigParser
+from torch import nn
 
 from pipeline.data.phantom import make_phantom_cohort
 from pipeline.data.phantom.cine_study import CineStudy
@@ -251,6 +254,32 @@ def run_bundle(monkeypatch: pytest.MonkeyPatch, cohort: Path, tmp_path: Path) ->
         monai.bundle.run(run_id, config_file=files, bundle_root=str(place.bundle), logging_file=False, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> nn.Module:
+    """The network of ``tiny_inference.yaml``, ready to predict, with weights with which every class wins somewhere."""
+    parser = ConfigParser()
+    parser.read_config([str(REPOSITORY / BUNDLE / "configs" / "inference.yaml"), str(HERE / "tiny_inference.yaml")])
+    return _lively(parser.get_parsed_content("network_def").eval())
+
+
+def _lively(network: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.bias.uniform_(-1, 1, generator=generator)
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, generator=generator)
+        network.head.weight.uniform_(-5, 5, generator=generator)
+        network.head.bias.zero_()
+        # logits of mean 0 and standard deviation 1 for each class, so that none wins everywhere
+        logits = network(torch.rand(2, 1, 64, 64, generator=generator))
+        mean, sd = logits.mean(dim=(0, 2, 3)), logits.std(dim=(0, 2, 3))
+        network.head.weight.div_(sd.view(-1, 1, 1, 1))
+        network.head.bias.copy_(-mean / sd)
+    return network
 
 
 @pytest.fixture

@@ -35,36 +35,11 @@ SCAN = "patient001/patient001_frame01.nii.gz"
 Segment = Callable[..., Path]
 
 
-def tiny_network() -> nn.Module:
-    parser = ConfigParser()
-    parser.read_config([str(CONFIGS / "inference.yaml"), str(TINY)])
-    return parser.get_parsed_content("network_def").eval()
-
-
-def lively(network: nn.Module) -> nn.Module:
-    """Draw weights with which every class wins somewhere."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.bias.uniform_(-1, 1, generator=generator)
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, generator=generator)
-        network.head.weight.uniform_(-5, 5, generator=generator)
-        network.head.bias.zero_()
-        # logits of mean 0 and standard deviation 1 for each class, so that none wins everywhere
-        logits = network(torch.rand(2, 1, 64, 64, generator=generator))
-        mean, sd = logits.mean(dim=(0, 2, 3)), logits.std(dim=(0, 2, 3))
-        network.head.weight.div_(sd.view(-1, 1, 1, 1))
-        network.head.bias.copy_(-mean / sd)
-    return network
-
-
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(tmp_path_factory: pytest.TempPathFactory, tiny_network: nn.Module) -> Path:
     """Folder with the weights of a tiny network, and what MONAI's commands export of them."""
     folder = tmp_path_factory.mktemp("models")
-    torch.save(lively(tiny_network()).state_dict(), folder / "model.pt")
+    torch.save(tiny_network.state_dict(), folder / "model.pt")
     options: dict[str, Any] = {
         "ckpt_file": str(folder / "model.pt"),
         "meta_file": str(CONFIGS / "metadata.json"),
@@ -166,9 +141,11 @@ def test_back_end_is_refused_before_scans_are_looked_for(
         raise input_error_within(caught.value) or caught.value
 
 
-def test_export_of_one_size_is_refused_with_the_way_out(segment: Segment, models: Path, tmp_path: Path) -> None:
+def test_export_of_one_size_is_refused_with_the_way_out(
+    segment: Segment, tiny_network: nn.Module, tmp_path: Path
+) -> None:
     image = torch.rand(1, 1, 48, 48)
-    torch.onnx.export(tiny_network(), (image,), tmp_path / "fixed.onnx", dynamo=False)
+    torch.onnx.export(tiny_network, (image,), tmp_path / "fixed.onnx", dynamo=False)
     with pytest.raises(RuntimeError) as caught:
         segment("fixed", backend="onnx", exported_file=str(tmp_path / "fixed.onnx"))
     with pytest.raises(InputError, match=r"fixed\.onnx does not take images of shape .* Export .* with dynamic axes"):

@@ -6,19 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from mlflow.entities import Run
+from torch import nn
 
 from pipeline.errors import InputError, input_error_within
-from tests.bundles.test_backends import CONFIGS, SCAN, TINY, lively, tiny_network, voxels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:parsing config_file"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
 ]
+
+HERE = Path(__file__).resolve().parent
+QUANTIZE = HERE.parents[1] / "bundles" / "cardiac_sax_segmentation" / "configs" / "quantize.yaml"
+TINY = HERE / "tiny_inference.yaml"
+SCAN = "patient001/patient001_frame01.nii.gz"
 
 Quantize = Callable[..., Path]
 
@@ -30,8 +36,8 @@ def patience_with_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    torch.save(lively(tiny_network()).state_dict(), tmp_path / "model.pt")
+def weights(tmp_path: Path, tiny_network: nn.Module) -> Path:
+    torch.save(tiny_network.state_dict(), tmp_path / "model.pt")
     return tmp_path / "model.pt"
 
 
@@ -39,7 +45,7 @@ def weights(tmp_path: Path) -> Path:
 def quantize(run_bundle: Callable[..., None], tmp_path: Path, weights: Path) -> Quantize:
     def run(**settings: Any) -> Path:
         options = {"ckpt_path": str(weights), "output_dir": str(tmp_path / "int8"), "max_scans": 1, **settings}
-        run_bundle("quantizing", "inference", TINY, CONFIGS / "quantize.yaml", **options)
+        run_bundle("quantizing", "inference", TINY, QUANTIZE, **options)
         return tmp_path / "int8" / "model_int8.onnx"
 
     return run
@@ -66,13 +72,13 @@ def test_it_segments_nearly_as_the_network(
     for output, more in {"float": {}, "integers": {"backend": "onnx", "exported_file": str(file)}}.items():
         options = {"dataset_dir": str(cohort / SCAN), "output_dir": str(tmp_path / output), "ckpt_path": str(weights)}
         run_bundle("evaluating", "inference", TINY, **options, **more)
-        masks.append(voxels(tmp_path / output / Path(SCAN).name))
+        masks.append(np.asarray(nib.load(tmp_path / output / Path(SCAN).name).dataobj))
     # noise of 8 bits decides where two classes are nearly as probable, nowhere else
     assert 0 < np.mean(masks[0] != masks[1]) < 0.06
     (run,) = find_runs(tmp_path / "int8")
     assert run.data.tags["job"] == "quantizing"
-    assert {"agreement_rv", "agreement_myo", "agreement_lv"} <= run.data.metrics.keys()
-    assert min(run.data.metrics[f"agreement_{key}"] for key in ("rv", "myo", "lv")) > 0.5
+    agreement = [run.data.metrics[f"agreement_{key}"] for key in ("rv", "myo", "lv")]
+    assert 0.8 < min(agreement) <= max(agreement) < 1.0
     # its name may be a patient's
     assert str(cohort) not in run.data.params["dataset_dir"]
 
