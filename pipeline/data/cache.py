@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import threading
 import weakref
@@ -48,7 +49,7 @@ def cache_dataset(
         cache_dir: folder for the disk cache; made when it is needed. What is written there goes when the program ends.
         memory_share: of the free memory, in (0, 1].
         num_workers: threads that fill the memory cache; ``None`` for one a core.
-        progress: whether to show a progress bar.
+        progress: whether to show a progress bar in a terminal; MONAI's would fill a log.
 
     Returns:
         MONAI's ``CacheDataset`` or ``PersistentDataset``. The items of the first are shared, not copied: do not change
@@ -68,7 +69,7 @@ def cache_dataset(
     free = int(psutil.virtual_memory().available * memory_share)
     if needed <= free:
         logger.info(f"Caching {len(data)} cases in memory, about {needed / GIB:.2f} GiB.")
-        return _in_memory(data, transform, num_workers or torch.get_num_threads(), progress)
+        return _in_memory(data, transform, num_workers or torch.get_num_threads(), progress and sys.stderr.isatty())
     folder = _disk_folder(Path(cache_dir), needed, free)
     logger.info(f"Caching {len(data)} cases in {cache_dir}, about {needed / GIB:.2f} GiB: memory has no room for them.")
     return _on_disk(data, transform, folder)

@@ -19,6 +19,7 @@ from pipeline.data.case_check import CaseFindings, check_case, inspect_case
 from pipeline.data.datalist import AUTO, resolve_format, scan_dataset
 from pipeline.data.problem import Item, Problem
 from pipeline.labels import FOREGROUND, Structure, resolve_label_map
+from pipeline.progress import bar_interval_s
 
 __all__ = ["CheckReport", "check_case", "check_dataset", "check_directory", "format_report"]
 
@@ -118,7 +119,16 @@ def check_dataset(
     # Threads, not processes: inflating and hashing let go of the interpreter, and threads start alike on every system.
     with ThreadPoolExecutor(num_workers or min(_READERS, os.cpu_count() or 1)) as pool:
         results = pool.map(inspect, datalist)
-        findings = list(tqdm(results, total=len(datalist), desc="Checking", unit="case", disable=not progress))
+        findings = list(
+            tqdm(
+                results,
+                total=len(datalist),
+                desc="Checking",
+                unit="case",
+                mininterval=bar_interval_s(),
+                disable=not progress,
+            )
+        )
     problems = [problem for found in findings for problem in found.problems]
     problems += _duplicates(findings) + _mixed_dimensions(findings) + _swapped_phases(findings)
     cases = pd.DataFrame([found.row for found in findings])

@@ -38,14 +38,14 @@ class TrainingProgress(ProgressBar):
 
 
 class EvaluationProgress(ProgressBar):
-    """A progress bar over the cases of a validation or an evaluation.
+    """A progress bar over the cases of a validation or an evaluation, in a terminal: ignite's draws each case anew.
 
     Args:
         enabled: whether to show anything.
     """
 
     def __init__(self, enabled: bool = True) -> None:
-        super().__init__(persist=False, desc="Evaluating", mininterval=0.5, disable=not enabled)
+        super().__init__(persist=False, desc="Evaluating", mininterval=0.5, disable=None if enabled else True)
 
 
 class EpochLog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -57,9 +57,14 @@ def start_processes(device: torch.device | str, lost_after_minutes: float = LOST
 
 
 def end_processes() -> None:
-    """Leave the group of processes."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    """Leave the group of processes, once all have come here or one of them is gone."""
+    if not dist.is_initialized():
+        return
+    # gloo's threads still hold the tensors of their last work, and end the process where Python has gone before they
+    # let go of them (pytorch issues 179291, 190489): a barrier has none, and is behind it
+    with suppress(RuntimeError):
+        dist.barrier()
+    dist.destroy_process_group()
 
 
 def rank_device() -> torch.device:

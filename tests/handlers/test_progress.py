@@ -94,8 +94,13 @@ def test_log_of_a_cluster_has_no_bar(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("enabled", "shown"), [(True, True), (False, False)])
-def test_bar_of_an_evaluation(enabled: bool, shown: bool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("enabled", "terminal", "shown"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_bar_of_an_evaluation(
+    enabled: bool, terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
     engine = Engine(lambda engine, batch: batch)
     EvaluationProgress(enabled).attach(engine)
     engine.run([0, 1])

@@ -45,6 +45,27 @@ def test_single_process_is_the_first_and_waits_for_nobody() -> None:
     assert is_first_process()
 
 
+def test_processes_part_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    did: list[str] = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: did.append("barrier"))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: did.append("destroy_process_group"))
+    end_processes()
+    assert did == ["barrier", "destroy_process_group"]
+
+
+def test_process_parts_from_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def barrier() -> None:
+        raise RuntimeError("Connection closed by peer [127.0.0.1]:34567")
+
+    did: list[str] = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "barrier", barrier)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: did.append("destroy_process_group"))
+    end_processes()
+    assert did == ["destroy_process_group"]
+
+
 def test_process_of_a_machine_without_gpus_has_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert rank_device() == torch.device("cpu")
