@@ -16,6 +16,8 @@ from torch import nn
 class BFloat16Network(nn.Module):
     """A network that a processor computes in bfloat16 from its first convolution on; weights and output are float32.
 
+    It predicts only, and stays in evaluation mode: MONAI's evaluator would go through all layers before each batch.
+
     Args:
         network: maps images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
 
@@ -25,7 +27,12 @@ class BFloat16Network(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.eval()
+        self.training = False
+
+    def train(self, mode: bool = True) -> BFloat16Network:
+        """Stay in evaluation mode."""
+        return self
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Predict a batch; further arguments go to the network."""

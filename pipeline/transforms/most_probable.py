@@ -14,17 +14,33 @@ from monai.transforms import MapTransform, Transform
 class MostProbable(Transform):
     """Takes the class of the highest probability, of equal ones the first.
 
-    The labels of MONAI's ``AsDiscrete(argmax=True)``. Along the first axis ``torch.argmax`` takes a processor seven
-    times as long as ``torch.max``: 73 ms against 10 for 230 x 250 x 10 voxels (one thread of an AMD EPYC, torch 2.13).
+    The labels of MONAI's ``AsDiscrete(argmax=True)``, for which ``torch.argmax`` goes through all voxels: here only
+    those of the foreground are compared.
     """
 
     def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
         """Map probabilities, or logits, ``(K, *spatial)`` to labels ``(1, *spatial)``, uint8, with the metadata."""
         plain = probabilities.as_tensor() if isinstance(probabilities, MetaTensor) else probabilities
-        labels = plain.max(dim=0, keepdim=True).indices.to(torch.uint8)
+        voxels = plain.flatten(start_dim=1)
+        labels = torch.zeros(voxels.shape[1], dtype=torch.uint8, device=plain.device)
+        inside = foreground_places(voxels)
+        labels[inside] = voxels[:, inside].max(dim=0).indices.to(torch.uint8)
+        labels = labels.reshape(1, *plain.shape[1:])
         if isinstance(probabilities, MetaTensor):
             return cast(torch.Tensor, MetaTensor(labels).copy_meta_from(probabilities))
         return labels
+
+
+def foreground_places(voxels: torch.Tensor) -> torch.Tensor:
+    """Return where another class than the background has the highest probability.
+
+    Args:
+        voxels: probabilities, or logits, ``(K, N)``, the background first.
+
+    Returns:
+        Indices of these voxels, rising; of equal classes the first counts, so that the background wins.
+    """
+    return (voxels[1:].amax(dim=0) > voxels[0]).nonzero().flatten()
 
 
 class MostProbabled(MapTransform):

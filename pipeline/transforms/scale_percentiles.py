@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any, cast
 
@@ -10,14 +11,19 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
+from numpy.typing import NDArray
+
+SAMPLE = 20_000
+"""Values that a tail is judged by."""
+TAIL_MARGIN = 0.01
+"""Share of the values by which a tail is taken too large: several standard errors of the sample's percentiles."""
 
 
 class ScaleIntensityPercentiles(Transform):
     """Maps the lower percentile to 0, the upper one to 1, and clips what lies beyond, channel by channel.
 
     The same numbers as MONAI's ``ScaleIntensityRangePercentiles`` gives with ``b_min=0``, ``b_max=1``, ``clip=True``
-    and ``channel_wise=True``, to within 2e-7. MONAI sorts the whole image, numpy finds both percentiles by partition:
-    134 ms against 10 for 230 x 250 x 10 voxels (one thread of an AMD EPYC, torch 2.13, numpy 2).
+    and ``channel_wise=True``, to within 2e-7. MONAI sorts the whole image; here only its tails are searched.
 
     Args:
         lower: percentile that becomes 0, in [0, 100].
@@ -42,15 +48,45 @@ class ScaleIntensityPercentiles(Transform):
             The same shape, float32, in [0, 1]. Where both percentiles are equal they are mapped to 0.
         """
         plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-        scaled = torch.stack([self._scale(channel.float()) for channel in plain])
+        scaled = plain.to(torch.float32, copy=True)
+        for channel in scaled:
+            self._scale(channel)
         return cast(torch.Tensor, MetaTensor(scaled).copy_meta_from(image)) if isinstance(image, MetaTensor) else scaled
 
-    def _scale(self, channel: torch.Tensor) -> torch.Tensor:
-        low, high = np.percentile(channel.cpu().numpy(), self.percentiles).tolist()
-        scaled = channel - low
+    def _scale(self, channel: torch.Tensor) -> None:
+        values = channel.cpu().numpy().ravel()
+        low, high = (percentile(values, percent) for percent in self.percentiles)
+        channel -= low
         if high > low:
-            scaled /= high - low
-        return scaled.clamp_(0.0, 1.0)
+            channel /= high - low
+        channel.clamp_(0.0, 1.0)
+
+
+def percentile(values: NDArray[np.float32], percent: float) -> float:
+    """Return what ``np.percentile`` does, from the tail that it lies in.
+
+    A sample says where the tail begins, somewhat beyond the percentile; the tail has few values to part. Where the
+    sample misjudged it, the whole is searched.
+
+    Args:
+        values: of an image, one axis.
+        percent: in [0, 100].
+    """
+    place = (len(values) - 1) * percent / 100
+    below, share = int(place), place - int(place)
+    sample = np.sort(values[np.linspace(0, len(values) - 1, min(SAMPLE, len(values))).astype(np.int64)])
+    if percent < 50:
+        bound = sample[min(math.ceil(len(sample) * (percent / 100 + TAIL_MARGIN)), len(sample) - 1)]
+        tail, at = values[values <= bound], below
+    else:
+        bound = sample[max(math.floor(len(sample) * (percent / 100 - TAIL_MARGIN)), 0)]
+        tail = values[values >= bound]
+        at = below - (len(values) - len(tail))
+    after = min(at + 1, len(tail) - 1) if below + 1 == len(values) else at + 1
+    if at < 0 or after >= len(tail):
+        return float(np.percentile(values, percent))
+    parted = np.partition(tail, (at, after))
+    return float(parted[at] + (parted[after] - parted[at]) * share)
 
 
 class ScaleIntensityPercentilesd(MapTransform):

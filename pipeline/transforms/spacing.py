@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import TraceKeys, ensure_tuple_rep
+from numpy.typing import NDArray
 
 MODES = ("bilinear", "nearest")
 
@@ -65,28 +69,36 @@ class SpacingInPlane(InvertibleTransform):
         trace = self.pop_transform(data)
         info = trace[TraceKeys.EXTRA_INFO]
         stack = data if isinstance(data, MetaTensor) else MetaTensor(data)
-        steps = [1 / step for step in info["steps"]]
-        return _resampled(stack, trace[TraceKeys.ORIG_SIZE][:2], steps, _checked(info["mode"]))
+        steps, size = [1 / step for step in info["steps"]], trace[TraceKeys.ORIG_SIZE][:2]
+        mode = _checked(info["mode"])
+        if mode == "nearest" or stack.device.type != "cpu":
+            return _resampled(stack, size, steps, mode)
+        return _placed(stack, resample_varying(stack.as_tensor().float(), size, steps), steps)
 
 
 def resample_slices(
-    stack: torch.Tensor, size: Sequence[int], steps: Sequence[float], mode: str = "bilinear"
+    stack: torch.Tensor,
+    size: Sequence[int],
+    steps: Sequence[float],
+    mode: str = "bilinear",
+    first: Sequence[float] = (0.0, 0.0),
 ) -> torch.Tensor:
-    """Sample each slice of ``(C, X, Y, Z)`` at ``steps`` pixels of its own, from its first pixel on.
+    """Sample each slice of ``(C, X, Y, Z)`` at ``steps`` pixels of its own.
 
     Args:
         stack: float.
         size: of the result along both axes, in pixels.
         steps: along both axes, in pixels of ``stack``. Beyond its end the last pixel is repeated.
         mode: ``"bilinear"`` or ``"nearest"``.
+        first: where the first pixel of the result lies, in pixels of ``stack``.
 
     Returns:
         ``(C, *size, Z)``.
     """
     channels, *shape, slices = stack.shape
     places = [
-        (2 * torch.arange(n, dtype=torch.float64) * step + 1) / old - 1
-        for n, step, old in zip(size, steps, shape, strict=True)
+        (2 * (start + torch.arange(n, dtype=torch.float64) * step) + 1) / old - 1
+        for n, step, old, start in zip(size, steps, shape, first, strict=True)
     ]
     rows, columns = (place.to(stack.dtype) for place in places)
     grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], dim=-1)[None].to(stack.device)
@@ -96,11 +108,62 @@ def resample_slices(
     return sampled.reshape(channels, slices, *size).permute(0, 2, 3, 1).contiguous()
 
 
+def resample_varying(stack: torch.Tensor, size: Sequence[int], steps: Sequence[float]) -> torch.Tensor:
+    """Sample as :func:`resample_slices` does, bilinearly, but compute only where the stack is not constant.
+
+    Around the heart probabilities are all the same: what lies between equal pixels needs no interpolation. For a window
+    of 128 x 128 in 270 x 320 pixels that is a third of the time.
+
+    Args:
+        stack: see :func:`resample_slices`; on a processor.
+        size: see :func:`resample_slices`.
+        steps: see :func:`resample_slices`.
+
+    Returns:
+        See :func:`resample_slices`.
+    """
+    corner = stack[:, :1, :1, :1]
+    # torch takes eight times as long to compare, and more to reduce
+    varies = (stack.numpy() != corner.numpy()).any(axis=0)
+    sides = (varies.reshape(len(varies), -1).any(axis=1), varies.any(axis=0).any(axis=1))
+    x, y = (_span(side, n, step) for side, n, step in zip(sides, size, steps, strict=True))
+    made = corner.expand(len(stack), *size, stack.shape[3]).contiguous()
+    if x is not None and y is not None:
+        first = [span.samples.start * step - span.pixels.start for span, step in zip((x, y), steps, strict=True)]
+        part = [span.samples.stop - span.samples.start for span in (x, y)]
+        inside = stack[:, x.pixels, y.pixels]
+        made[:, x.samples, y.samples] = resample_slices(inside, part, steps, first=first)
+    return made
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Along one axis: the samples near what varies, and the pixels that they are made of."""
+
+    pixels: slice
+    samples: slice
+
+
+def _span(varies: NDArray[np.bool_], size: int, step: float) -> _Span | None:
+    found = np.flatnonzero(varies).tolist()
+    if not found:
+        return None
+    before, behind, end = found[0] - 1, found[-1] + 1, len(varies)
+    # a sample is made of the pixel at or before it and of the next one; the last pixel goes on beyond the end
+    first = 0 if before < 0 else math.floor(before / step)
+    last = size if behind >= end else min(math.ceil(behind / step), size)
+    return _Span(slice(max(before, 0), min(behind + 1, end)), slice(first, last))
+
+
 def _resampled(stack: MetaTensor, size: Sequence[int], steps: Sequence[float], mode: str) -> MetaTensor:
-    sampled = MetaTensor(resample_slices(stack.as_tensor().float(), size, steps, mode)).copy_meta_from(stack)
+    return _placed(stack, resample_slices(stack.as_tensor().float(), size, steps, mode), steps)
+
+
+def _placed(stack: MetaTensor, sampled: torch.Tensor, steps: Sequence[float]) -> MetaTensor:
+    made = MetaTensor(sampled).copy_meta_from(stack)
     scale = torch.diag(torch.tensor([*steps, 1.0, 1.0], dtype=torch.float64))
-    sampled.affine = stack.affine.double() @ scale.to(stack.affine.device)
-    return cast(MetaTensor, sampled)
+    made.affine = stack.affine.double() @ scale.to(stack.affine.device)
+    return cast(MetaTensor, made)
 
 
 def _checked(mode: str) -> str:

@@ -29,3 +29,9 @@ def test_dictionary_form_keeps_the_metadata() -> None:
     assert torch.equal(item["pred"].affine, affine)
     assert item["pred"].meta["case_id"] == "a"
     assert item["pred"].dtype == torch.uint8
+
+
+def test_logits_below_zero_and_ties_of_the_foreground() -> None:
+    # background; the first of two equal structures; the last
+    logits = torch.tensor([[-1.0, -3.0, -9.0], [-2.0, -2.0, -8.0], [-2.0, -2.0, -7.0], [-5.0, -4.0, -6.0]])
+    assert MostProbable()(logits.view(4, 3, 1, 1)).flatten().tolist() == [0, 1, 3]

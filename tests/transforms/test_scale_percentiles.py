@@ -7,6 +7,7 @@ from monai.data import MetaTensor
 from monai.transforms import ScaleIntensityRangePercentiles
 
 from pipeline.transforms import ScaleIntensityPercentiles, ScaleIntensityPercentilesd
+from pipeline.transforms.scale_percentiles import SAMPLE, percentile
 
 
 def test_percentiles_become_0_and_1_and_the_rest_is_clipped() -> None:
@@ -44,3 +45,25 @@ def test_metadata_stay_and_the_image_is_not_changed() -> None:
 def test_wrong_percentiles_are_named(lower: float, upper: float) -> None:
     with pytest.raises(ValueError, match=rf"rising and in \[0, 100\], got {lower} and {upper}"):
         ScaleIntensityPercentiles(lower, upper)
+
+
+@pytest.mark.parametrize("percent", [0, 0.5, 1, 2.5, 30, 50, 90, 99, 99.7, 100])
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 50_001])
+def test_percentile_of_a_tail_is_that_of_all(count: int, percent: float) -> None:
+    values = np.random.RandomState(0).gamma(2.0, 100.0, count).astype(np.float32)
+    assert percentile(values, percent) == pytest.approx(float(np.percentile(values, percent)), rel=1e-6)
+
+
+@pytest.mark.parametrize("percent", [1, 99])
+def test_percentile_that_the_sample_misjudges(percent: float) -> None:
+    # the values of the sample are far from the others
+    values = np.random.RandomState(0).normal(0.0, 1.0, 60_000).astype(np.float32)
+    values[np.linspace(0, 59_999, SAMPLE).astype(np.int64)] += 1000 if percent == 99 else -1000
+    assert percentile(values, percent) == pytest.approx(float(np.percentile(values, percent)), rel=1e-6)
+
+
+def test_percentile_of_many_equal_values() -> None:
+    values = np.repeat(np.float32([0, 3, 5]), [59_000, 900, 100])
+    assert percentile(values, 1) == 0
+    assert percentile(values, 99) == 3  # place 59,399.01 of the sorted values
+    assert percentile(values, 99.9) == 5

@@ -7,6 +7,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Spacing, Spacingd
 
 from pipeline.transforms import SpacingInPlane, SpacingInPlaned
+from pipeline.transforms.spacing import resample_slices, resample_varying
 
 
 def oblique_affine() -> torch.Tensor:
@@ -89,3 +90,41 @@ def test_wrong_pixdim_is_refused_with_the_way_out(pixdim: list[float]) -> None:
 def test_other_modes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"mode must be one of \('bilinear', 'nearest'\), got 'bicubic'"):
         SpacingInPlaned("image", [1, 1, -1], mode="bicubic")
+
+
+@pytest.mark.parametrize("step", [0.61, 0.8, 1.0, 1.37, 2.5])
+@pytest.mark.parametrize(
+    "inside",
+    [
+        (slice(9, 17), slice(12, 20)),
+        (slice(0, 5), slice(28, 31)),  # at the borders
+        (slice(0, 23), slice(0, 31)),
+        (slice(22, 23), slice(0, 1)),  # one pixel, in a corner
+        (slice(5, 5), slice(0, 0)),  # none: all are the same
+    ],
+)
+def test_what_is_constant_around_the_heart_is_not_computed_and_the_same(
+    inside: tuple[slice, slice], step: float
+) -> None:
+    image = torch.tensor([0.25, 0.75]).view(2, 1, 1, 1).expand(2, 23, 31, 4).clone()
+    window = image[:, inside[0], inside[1]]
+    window[:] = torch.rand(window.shape, generator=torch.Generator().manual_seed(0))
+    size = [round(22 / step) + 3, round(30 / step) + 1]  # along x beyond the end
+    made = resample_varying(image, size, [step, step])
+    torch.testing.assert_close(made, resample_slices(image, size, [step, step]), rtol=0, atol=2e-5)
+
+
+def test_window_is_sampled_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampled: list[tuple[int, ...]] = []
+
+    def spy(part: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
+        sampled.append(tuple(part.shape))
+        return resample_slices(part, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("pipeline.transforms.spacing.resample_slices", spy)
+    image = torch.zeros(1, 100, 80, 2)
+    image[:, 40:50, 10:30] = 1
+    made = resample_varying(image, [50, 40], [2.0, 2.0])
+    # the pixels from one before to one behind the window
+    assert sampled == [(1, 12, 22, 2)]
+    assert made[0, :, :, 0].sum() == 5 * 10
