@@ -84,7 +84,8 @@ class RandAffineBatch(Randomizable):
         x = torch.arange(width, dtype=torch.float32) - (width - 1) / 2
         pixels = torch.stack(torch.meshgrid(y, x, indexing="ij")).reshape(2, -1)
         matrix, shift = self._draw_affine(samples)
-        moved = (matrix @ pixels + shift).reshape(samples, 2, height, width) + self._draw_elastic(samples)
+        moved = (matrix @ pixels + shift).reshape(samples, 2, height, width)
+        self._add_elastic(moved)
         to_unit = torch.tensor([2.0 / window_size[0], 2.0 / window_size[1]]).view(1, 2, 1, 1)
         return (moved * to_unit).flip(1).permute(0, 2, 3, 1)
 
@@ -115,12 +116,15 @@ class RandAffineBatch(Randomizable):
         matrix = rotation @ skew * np.exp(-log_scale)[:, None, None] * flip[:, None, :]
         return torch.as_tensor(matrix, dtype=torch.float32), torch.as_tensor(shift[:, :, None], dtype=torch.float32)
 
-    def _draw_elastic(self, samples: int) -> torch.Tensor:
+    def _add_elastic(self, moved: torch.Tensor) -> None:
+        samples = len(moved)
         active = self.R.random_sample(samples) < self.elastic_prob
         strength = np.where(active, self.R.uniform(*self.elastic, samples), 0)
         drawn = self.R.standard_normal((samples, 2, self.control_points, self.control_points))
         nodes = torch.as_tensor(drawn * strength[:, None, None, None], dtype=torch.float32)
-        return F.interpolate(nodes, size=self.roi_size, mode="bicubic", align_corners=True)
+        bent = torch.as_tensor(active)
+        if bent.any():
+            moved[bent] += F.interpolate(nodes[bent], size=self.roi_size, mode="bicubic", align_corners=True)
 
 
 class RandAffineBatchd(Randomizable, MapTransform):
