@@ -28,7 +28,7 @@ from benchmarks.stage_clock import StageClock
 from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.phases import PhasePreprocessing
 from pipeline.inference.reading import ScanReader
-from pipeline.inference.source import NiftiSource
+from pipeline.inference.source import FileSource
 from pipeline.inference.study import StudyWriter
 from pipeline.transforms import ExpectedDiced, KeepLargestComponentd, LoadVolumed, MostProbabled
 
@@ -82,7 +82,7 @@ def time_round(evaluator: SupervisedEvaluator, output_dir: Path) -> dict[str, An
         (type(evaluator.network), "__call__", "network"),
         (Invertd, "__call__", "invert"),
         *((kind, "__call__", "postprocess") for kind in POSTPROCESSING),
-        (NiftiSource, "write_mask", "write"),
+        (FileSource, "write_mask", "write"),
         (StudyWriter, "__call__", "measure"),
     )
     with watched:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from pipeline.data.layout import (
+    IMAGE_SUFFIXES,
     describe_contents,
     image_stem,
     image_suffix,
@@ -110,7 +111,7 @@ def _path_problem(root: Path, fields: dict[str, Any], key: str, where: str) -> P
     if not path.is_file():
         return Problem(where, str(path), "error", f"the {key} is listed in {_JSON}, but not there", "Restore the file.")
     if not image_suffix(path):
-        message = f"the {key} must be .nii.gz, .nii or .png, got '{path.name}'"
+        message = f"the {key} must be one of {', '.join(IMAGE_SUFFIXES)}, got '{path.name}'"
         return Problem(where, str(path), "error", message, "Convert it.")
     return path
 

@@ -29,8 +29,8 @@ def folder_datalist(dataset_dir: str | os.PathLike[str]) -> list[Item]:
     """Return the images and masks of a plain folder.
 
     Args:
-        dataset_dir: the folder that holds ``train`` and ``val``, or holds ``data`` with the two. Files are ``.nii.gz``,
-            ``.nii`` or ``.png`` (2D); a mask belongs to the image of the same name without suffix.
+        dataset_dir: the folder that holds ``train`` and ``val``, or holds ``data`` with the two. Files are those of
+            ``layout.IMAGE_SUFFIXES``, ``.png`` for 2D; a mask belongs to the image of the same name without suffix.
 
     Returns:
         A MONAI datalist sorted by ``case_id``, the file name. ``split`` is ``"train"`` or ``"val"``; the patient is the

@@ -10,7 +10,10 @@ from pathlib import Path
 from pipeline.errors import InputError
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
-IMAGE_SUFFIXES = (*NIFTI_SUFFIXES, ".png")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+"""NRRD and MetaImage; the two whose name ends in ``hdr`` or ``hd`` keep their voxels in a file beside them."""
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
+IMAGE_SUFFIXES = (*VOLUME_SUFFIXES, ".png")
 
 _NAMES_SHOWN = 8
 _ENTRIES_SEARCHED = 2000
@@ -68,7 +71,7 @@ def describe_contents(folder: Path) -> str:
 
 
 def image_suffix(path: Path) -> str:
-    """Return ``".nii.gz"``, ``".nii"`` or ``".png"``, or ``""`` for a file of another kind."""
+    """Return which of ``IMAGE_SUFFIXES`` a file has, such as ``".nii.gz"``, or ``""`` for one of another kind."""
     return next((suffix for suffix in IMAGE_SUFFIXES if path.name.lower().endswith(suffix)), "")
 
 

@@ -81,6 +81,16 @@ def read_nifti(path: str | Path) -> nib.Nifti1Image:
     return _without_further_axes(image)
 
 
+def require_sound(image: nib.Nifti1Image) -> None:
+    """Check an image in memory as :func:`read_nifti` does a file's header.
+
+    Raises:
+        VolumeError: see there.
+    """
+    _check_header(image.header)
+    _check_affines(image)
+
+
 def _image_class(head: bytes) -> type[nib.Nifti1Image]:
     for kind in (nib.Nifti1Image, nib.Nifti2Image):
         if kind.header_class.may_contain_header(head):

@@ -1,4 +1,4 @@
-"""Finds the scans to segment: NIfTI files and DICOM studies, one or all of a folder."""
+"""Finds the scans to segment: NIfTI, NRRD and MetaImage files and DICOM studies, one or all of a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.layout import NIFTI_SUFFIXES, image_stem
+from pipeline.data.layout import VOLUME_SUFFIXES, image_stem
 from pipeline.data.walk import walk_files
 from pipeline.errors import InputError
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from pipeline.data.dicom.frame import Frame
     from pipeline.data.dicom.headers import BadFile, Headers
 
-LABEL_ENDINGS = ("_gt", "_seg")
+LABEL_ENDINGS = ("_gt", "_seg", ".seg")
 """Files whose name ends so hold labels, not scans; ``_mask`` counts only beside the scan that it names."""
 
 CASE_NAMES = ("path", "number")
 """How scans are named: after files and folders, which may be names of patients, or ``study_001`` and so on."""
+
+KINDS = ", ".join(VOLUME_SUFFIXES)
+"""Files that hold a scan each, for messages."""
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 """A file that is named so and holds no image is told of; other files may lie around."""
@@ -54,7 +57,7 @@ def find_scans(
     other studies and the files that cannot be read.
 
     Args:
-        dataset_dir: a NIfTI file (taken whatever its name), a multi-frame DICOM file, or a folder.
+        dataset_dir: a NIfTI, NRRD or MetaImage file (taken whatever its name), a multi-frame DICOM file, or a folder.
         skip_dir: a folder below ``dataset_dir`` that is left out: where earlier masks lie under the scans' own names.
         series: Series Instance UID or Series Number of the cine in each DICOM study; empty to choose it.
         case_names: ``path``, or ``number``: then ``case_id`` is ``study_001`` and so on, in the order of the paths, and
@@ -81,7 +84,7 @@ def _find(root: Path, skip_dir: Path | None, series: str) -> Scans:
     if root.is_file():
         return Scans([_file_item(root, series)])
     if not root.is_dir():
-        raise InputError(f"dataset_dir does not exist: {root}. Give a NIfTI file, or a folder that holds scans.")
+        raise InputError(f"dataset_dir does not exist: {root}. Give a file, or a folder that holds scans.")
     files = sorted(walk_files(root, skip_dir))
     names = set(files)
     paths = [path for path in files if _suffix(path) and not _is_label(path, names)]
@@ -93,8 +96,8 @@ def _find(root: Path, skip_dir: Path | None, series: str) -> Scans:
     items += dicom
     if not items:
         raise InputError(
-            f"dataset_dir {root} holds no scan: {_summary(files)}. Scans are NIfTI files (.nii, .nii.gz) and DICOM "
-            "studies of cardiac MR."
+            f"dataset_dir {root} holds no scan: {_summary(files)}. Scans are files ({KINDS}) and DICOM studies of "
+            "cardiac MR."
         )
     scans = Scans(sorted(items, key=lambda item: Path(_first_path(item))))
     scans.left_out = dicom.left_out
@@ -120,12 +123,12 @@ def _file_item(path: Path, series: str) -> Item:
     from pipeline.data.dicom.headers import read_headers
 
     if not read_headers([path]).frames:
-        raise InputError(f"dataset_dir must be a folder, a NIfTI file (.nii, .nii.gz) or DICOM, got the file {path}.")
+        raise InputError(f"dataset_dir must be a folder, a file ({KINDS}) or DICOM, got the file {path}.")
     return _with_series({"image": str(path), "case_id": path.stem}, series)
 
 
 def _dicom_items(root: Path, files: Sequence[Path], taken: set[str], series: str) -> Scans:
-    # a folder of NIfTI files alone must not wait for pydicom
+    # a folder of such files alone must not wait for pydicom
     if not files:
         return Scans()
     from pipeline.data.dicom.headers import read_headers
@@ -201,7 +204,7 @@ def _first_path(item: Item) -> str:
 
 
 def _suffix(path: Path) -> str:
-    return next((suffix for suffix in NIFTI_SUFFIXES if path.name.lower().endswith(suffix)), "")
+    return next((suffix for suffix in VOLUME_SUFFIXES if path.name.lower().endswith(suffix)), "")
 
 
 def _is_label(path: Path, files: set[Path]) -> bool:
@@ -209,7 +212,7 @@ def _is_label(path: Path, files: set[Path]) -> bool:
     if stem.endswith(LABEL_ENDINGS):
         return True
     scan = stem.removesuffix("_mask")
-    return scan != stem and any(path.with_name(scan + suffix) in files for suffix in NIFTI_SUFFIXES)
+    return scan != stem and any(path.with_name(scan + suffix) in files for suffix in VOLUME_SUFFIXES)
 
 
 def _case_ids(root: Path, scans: list[Path]) -> list[str]:
@@ -224,7 +227,7 @@ def _summary(files: list[Path]) -> str:
         return "it is empty"
     labels = [path for path in files if _suffix(path)]
     if labels:
-        return f"its {len(labels)} NIfTI files are labels by their names, such as {labels[0].name}"
+        return f"its {len(labels)} files are labels by their names, such as {labels[0].name}"
     kinds = Counter(path.suffix.lower() or "no suffix" for path in files)
     found = ", ".join(f"{number} of {kind}" for kind, number in kinds.most_common(5))
     return f"it holds {len(files)} files ({found})"

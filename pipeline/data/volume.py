@@ -13,8 +13,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from pipeline.data.layout import NIFTI_SUFFIXES, image_suffix
-from pipeline.data.nifti import RESTORE, VolumeError, read_nifti
+from pipeline.data.image_file import read_image
+from pipeline.data.layout import VOLUME_SUFFIXES, image_suffix
+from pipeline.data.nifti import RESTORE, VolumeError
 from pipeline.errors import InputError
 from pipeline.geometry import nifti_affine
 
@@ -36,8 +37,8 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
     """Read an image or a label as training reads it, without its transforms.
 
     Args:
-        path: ``.nii``, ``.nii.gz`` or ``.png`` (2D, array axes in MONAI's order: column, row), or a folder of DICOM
-            files that hold a cine.
+        path: of ``layout.IMAGE_SUFFIXES``, or a folder of DICOM files that hold a cine. A picture is 2D, its array axes
+            in MONAI's order: column, row.
         frame: phase to take from a cine, from 0; None for 2D and 3D files.
 
     Returns:
@@ -54,10 +55,10 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
     if path.stat().st_size == 0:
         raise VolumeError("the file is empty (0 bytes)", RESTORE)
     try:
-        return _read_png(path) if image_suffix(path) == ".png" else _read_nifti(path, frame)
+        return _read_png(path) if image_suffix(path) == ".png" else _read_grid(path, frame)
     except EOFError as error:
         raise VolumeError("the file is truncated: it ends before its image does", RESTORE) from error
-    except (OSError, zlib.error, ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
+    except (OSError, RuntimeError, zlib.error, ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
         if isinstance(error, VolumeError):
             raise
         raise VolumeError(f"the file cannot be read: {_first_line(error)}", RESTORE) from error
@@ -90,10 +91,10 @@ def _read_png(path: Path) -> Volume:
     return Volume(array.T, None)
 
 
-def _read_nifti(path: Path, frame: int | None) -> Volume:
-    if image_suffix(path) not in NIFTI_SUFFIXES:
+def _read_grid(path: Path, frame: int | None) -> Volume:
+    if image_suffix(path) not in VOLUME_SUFFIXES:
         raise VolumeError(f"the file is {type(nib.load(path)).__name__}, not NIfTI", "Convert it to NIfTI.")
-    image = read_nifti(path)
+    image = read_image(path)
     if frame is None and image.shape[3:] == (1,):
         frame = 0  # the only phase needs no name, see transforms.SelectFrame
     _check_dimensions(image.shape, frame)

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dicom.cine import CineStack
-from pipeline.data.layout import NIFTI_SUFFIXES
+from pipeline.data.image_file import open_image
+from pipeline.data.layout import NIFTI_SUFFIXES, VOLUME_SUFFIXES
 from pipeline.geometry import nifti_affine
-from pipeline.inference.writer import load_nifti, save_mask, write_mask
+from pipeline.inference.writer import save_mask, write_mask
 
 ImagePath = str | Sequence[str]
-"""Of a datalist's ``image``: a NIfTI file, a folder of DICOM files, or a list of them."""
+"""Of a datalist's ``image``: a file with a grid, a folder of DICOM files, or a list of them."""
 
 
 class ScanSource(ABC):
@@ -53,8 +54,8 @@ class ScanSource(ABC):
         """Time of each phase after the first, or after the R wave where it is known."""
 
 
-class NiftiSource(ScanSource):
-    """A NIfTI file.
+class FileSource(ScanSource):
+    """A NIfTI, NRRD or MetaImage file.
 
     Args:
         path: the file.
@@ -65,7 +66,7 @@ class NiftiSource(ScanSource):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._image = load_nifti(self.path)
+        self._image = open_image(self.path)
         self.affine = nifti_affine(self._image)
 
     def _read(self) -> NDArray[Any]:
@@ -139,15 +140,19 @@ def open_source(image: ImagePath, series: str = "") -> ScanSource:
     """Open the scan of a datalist's item.
 
     Args:
-        image: a NIfTI file, a folder of DICOM files, or a list of them.
+        image: a file with a grid, a folder of DICOM files, or a list of them.
         series: see :class:`DicomSource`.
 
     Raises:
         InputError: it cannot be read.
     """
-    return NiftiSource(str(image)) if is_nifti(image) else DicomSource(image, series)
+    return FileSource(str(image)) if _is_file(image, VOLUME_SUFFIXES) else DicomSource(image, series)
 
 
 def is_nifti(image: ImagePath) -> bool:
     """Tell whether an item's image is a NIfTI file by its name."""
-    return isinstance(image, str) and image.lower().endswith(NIFTI_SUFFIXES) and not Path(image).is_dir()
+    return _is_file(image, NIFTI_SUFFIXES)
+
+
+def _is_file(image: ImagePath, suffixes: tuple[str, ...]) -> bool:
+    return isinstance(image, str) and image.lower().endswith(suffixes) and not Path(image).is_dir()

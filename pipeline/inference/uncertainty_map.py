@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 from monai.utils import convert_to_numpy
 
+from pipeline.data.image_file import open_image
 from pipeline.files import atomic_path
-from pipeline.inference.writer import load_nifti
 from pipeline.transforms.uncertainty import UNCERTAINTY
 
 FOLDER = "uncertainty"
@@ -33,7 +33,7 @@ def write_uncertainty(
     """
     if not phases or any(UNCERTAINTY not in phase for phase in phases):
         return None
-    mask = load_nifti(mask_path)
+    mask = open_image(mask_path)
     values = np.stack([convert_to_numpy(phase[UNCERTAINTY])[0] for phase in phases], axis=-1).astype(np.float32)
     header = mask.header.copy()
     header.set_data_dtype(np.float32)

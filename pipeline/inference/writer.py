@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.image_file import open_image
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
 
@@ -36,7 +37,7 @@ def write_mask(path: str | Path, mask: NDArray[Any], reference_image_path: str |
     target, source = Path(path), Path(reference_image_path)
     if _same_file(target, source):
         raise InputError(f"the mask would replace its scan {source}. Choose another output_dir.")
-    scan = load_nifti(source)
+    scan = open_image(source)
     if _without_trailing_ones(mask.shape) != _without_trailing_ones(scan.shape):
         raise InputError(f"the mask must have the shape of its scan {source}, {scan.shape}, got {mask.shape}.")
     return save_mask(target, mask, scan)
@@ -63,21 +64,6 @@ def save_mask(path: str | Path, mask: NDArray[Any], reference: nib.Nifti1Image) 
     with atomic_path(Path(path)) as partial:
         nib.save(image, partial)
     return Path(path)
-
-
-def load_nifti(path: str | Path) -> nib.Nifti1Image:
-    """Return a NIfTI file with its header read and its voxels not yet.
-
-    Args:
-        path: ``.nii`` or ``.nii.gz``, of version 1 or 2.
-
-    Raises:
-        InputError: nibabel takes it for another format.
-    """
-    image = nib.load(path)
-    if not isinstance(image, nib.Nifti1Image):
-        raise InputError(f"{path} must be a NIfTI file (.nii, .nii.gz), got {type(image).__name__}.")
-    return image
 
 
 def _mask_header(header: nib.Nifti1Header) -> nib.Nifti1Header:

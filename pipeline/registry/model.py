@@ -17,12 +17,12 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from monai.bundle import ConfigParser
 from torch import nn
 
+from pipeline.data.image_file import open_image
 from pipeline.errors import InputError, input_error_within
 from pipeline.files import atomic_path
 from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.results import CohortError, ScanResult
 from pipeline.inference.study import ReportChoice, SegPhases, StudyOptions
-from pipeline.inference.writer import load_nifti
 from pipeline.labels import FOREGROUND
 from pipeline.registry.request import form_of, scan_path
 
@@ -112,7 +112,7 @@ def _volumes(result: ScanResult) -> dict[str, Any]:
 
 def _mask_as_asked(form: str, mask: Path, output_dir: str) -> dict[str, Any]:
     if form == "image":
-        return {"mask": np.asarray(load_nifti(mask).dataobj).astype(np.uint8)}
+        return {"mask": np.asarray(open_image(mask).dataobj).astype(np.uint8)}
     if form == "nifti" or not output_dir:
         return {"mask_nifti": mask.read_bytes()}
     target = Path(output_dir).expanduser() / mask.name

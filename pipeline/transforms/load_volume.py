@@ -20,8 +20,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from pipeline.data.layout import NIFTI_SUFFIXES, image_suffix
-from pipeline.data.nifti import VolumeError, read_nifti
+from pipeline.data.image_file import read_image
+from pipeline.data.layout import VOLUME_SUFFIXES, image_suffix
+from pipeline.data.nifti import VolumeError
 from pipeline.errors import InputError
 
 _READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, OverflowError, zlib.error, ImageFileError, HeaderDataError)
@@ -29,13 +30,13 @@ _READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, OverflowError, zlib
 Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-class CheckedNiftiReader(NibabelReader):
-    """MONAI's ``NibabelReader`` for files that may be damaged, see :func:`pipeline.data.nifti.read_nifti`."""
+class CheckedReader(NibabelReader):
+    """MONAI's ``NibabelReader`` for NRRD and MetaImage too, and files that may be damaged, see ``read_image``."""
 
     def read(self, data: Source, **kwargs: Any) -> Any:
         """Open one file, or a list of them, as MONAI's reader does; ``kwargs`` are not used."""
         self.filenames = ensure_tuple(data)
-        images = [correct_nifti_header_if_necessary(read_nifti(path)) for path in self.filenames]
+        images = [correct_nifti_header_if_necessary(read_image(path)) for path in self.filenames]
         return images if len(images) > 1 else images[0]
 
     def _get_array_data(self, img: Any, filename: PathLike) -> NDArray[Any]:
@@ -71,7 +72,8 @@ class _PhasesFirstReader(ImageReader):
 class LoadVolume(Transform):
     """MONAI's ``LoadImage`` for files that may be damaged: its errors name no file, or bury it among its readers.
 
-    Folders, lists of files, and files that are not NIfTI or PNG are read as DICOM, by ``CineDicomReader``.
+    Folders, lists of files, and files of other kinds than ``layout.IMAGE_SUFFIXES`` are read as DICOM, by
+    ``CineDicomReader``.
     """
 
     def __init__(self) -> None:
@@ -81,15 +83,16 @@ class LoadVolume(Transform):
         """Read one scan.
 
         Args:
-            path: a file (NIfTI, PNG, multi-frame DICOM), the folder of a DICOM study, or the list of its files.
+            path: a file (NIfTI, NRRD, MetaImage, PNG, multi-frame DICOM), or the folder of a DICOM study or the list of
+                its files.
             series: Series Instance UID or Series Number of the cine in a DICOM study; empty to choose it.
 
         Returns:
             The voxels, ``(X, Y)``, ``(X, Y, Z)`` or ``(X, Y, Z, phases)``, float32, with affine (RAS) and name.
 
         Raises:
-            InputError: there is no such file, it is damaged, cut off or of another kind; a NIfTI file's header is
-                unsound, see :func:`pipeline.data.nifti.read_nifti`; or a DICOM study has no cine that can be read.
+            InputError: there is no such file, it is damaged, cut off or of another kind; its header is unsound, see
+                :func:`read_image`; or a DICOM study has no cine that can be read.
         """
         if not isinstance(path, (str, os.PathLike)) or os.path.isdir(path):
             return self._load_dicom(path, series)
@@ -98,7 +101,7 @@ class LoadVolume(Transform):
         if not image_suffix(Path(path)) and _is_dicom(path):
             return self._load_dicom(path, series)
         # a reader of its own for each call: MONAI's keep the name of their file, and cases are cached in threads
-        reader = _PhasesFirstReader(CheckedNiftiReader()) if image_suffix(Path(path)) in NIFTI_SUFFIXES else None
+        reader = _PhasesFirstReader(CheckedReader()) if image_suffix(Path(path)) in VOLUME_SUFFIXES else None
         try:
             image: MetaTensor = self.loader(path, reader=reader)
         except VolumeError as error:

@@ -104,9 +104,9 @@ def test_all_missing_files_are_named(decathlon_dir: Path) -> None:
 
 
 def test_file_of_another_kind_is_refused(decathlon_dir: Path) -> None:
-    (decathlon_dir / "a.mha").touch()
-    write_json(decathlon_dir, [{"image": "a.mha", "label": "labelsTr/la_003.nii.gz"}])
-    with pytest.raises(InputError, match=r"the image must be .nii.gz, .nii or .png, got 'a.mha'"):
+    (decathlon_dir / "a.mgz").touch()
+    write_json(decathlon_dir, [{"image": "a.mgz", "label": "labelsTr/la_003.nii.gz"}])
+    with pytest.raises(InputError, match=r"the image must be one of .nii.gz, .*, .png, got 'a.mgz'"):
         decathlon_datalist(decathlon_dir)
 
 

@@ -42,7 +42,9 @@ def test_patient_and_phase_are_read_from_the_name(stem: str, patient: str, phase
         ("a.b.nii.gz", "a.b", ".nii.gz"),
         ("a.nii", "a", ".nii"),
         ("A.PNG", "A", ".png"),
-        ("a.mha", "a.mha", ""),
+        ("a.seq.nrrd", "a.seq", ".nrrd"),
+        ("a.MHA", "a", ".mha"),
+        ("a.mgz", "a.mgz", ""),
     ],
 )
 def test_suffix_is_told_from_the_stem(name: str, stem: str, suffix: str) -> None:

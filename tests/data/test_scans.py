@@ -47,6 +47,11 @@ def test_labels_are_left_out(tmp_path: Path) -> None:
     assert case_ids(tmp_path) == ["a"]
 
 
+def test_nrrd_and_metaimage_are_scans_and_slicers_segmentations_are_not(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nrrd", "a.seg.nrrd", "b.mhd", "b.raw", "c.mha", "c_mask.mha", "a.nii.gz")
+    assert case_ids(tmp_path) == ["a.nii.gz", "a.nrrd", "b", "c"]
+
+
 def test_mask_without_its_scan_is_a_scan(tmp_path: Path) -> None:
     touch(tmp_path, "a_mask.nii.gz", "b/a.nii.gz")
     assert case_ids(tmp_path) == ["a_mask", "b/a"]
@@ -91,7 +96,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 
 def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.dcm")
-    with pytest.raises(InputError, match=r"must be a folder, a NIfTI file .* or DICOM, got the file .*a.dcm"):
+    with pytest.raises(InputError, match=r"must be a folder, a file .* or DICOM, got the file .*a.dcm"):
         find_scans(tmp_path / "a.dcm")
 
 
@@ -100,7 +105,7 @@ def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     [
         ((), "it is empty"),
         (("1.dcm", "2.DCM", "README"), r"it holds 3 files \(2 of .dcm, 1 of no suffix\)"),
-        (("a_gt.nii.gz", "b_gt.nii.gz"), "its 2 NIfTI files are labels by their names, such as a_gt.nii.gz"),
+        (("a_gt.nii.gz", "b_gt.nii.gz"), "its 2 files are labels by their names, such as a_gt.nii.gz"),
     ],
 )
 def test_folder_without_scans_is_refused_with_what_it_holds(tmp_path: Path, names: tuple[str, ...], found: str) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 
 from pipeline.data.phantom.cine_study import CineStudy
 from pipeline.data.phantom.dicom import write_cine_dicom
 from pipeline.errors import InputError
-from pipeline.inference.source import DicomSource, NiftiSource, is_nifti, open_source
+from pipeline.inference.source import DicomSource, FileSource, is_nifti, open_source
 
 SaveScan = Callable[..., Path]
 
@@ -34,20 +35,35 @@ def dicom(tmp_path: Path) -> Path:
 
 
 def test_cine_has_its_voxels_and_times(save_scan: SaveScan, labels: np.ndarray) -> None:
-    source = NiftiSource(save_scan("cine.nii.gz", np.stack([labels, 2 * labels], axis=-1)))
+    source = FileSource(save_scan("cine.nii.gz", np.stack([labels, 2 * labels], axis=-1)))
     np.testing.assert_array_equal(source.voxels()[..., 1], 2 * labels)
     assert source.phase_times_ms == (0.0, 1000.0)
 
 
 def test_stack_has_one_phase_and_no_times(save_scan: SaveScan, labels: np.ndarray) -> None:
-    source = NiftiSource(save_scan("stack.nii.gz", labels))
+    source = FileSource(save_scan("stack.nii.gz", labels))
     assert source.voxels().shape == (*labels.shape, 1)
     assert source.phase_times_ms is None
 
 
 def test_file_without_a_unit_of_time_has_no_times(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 3), np.int16), np.eye(4)), tmp_path / "cine.nii")
-    assert NiftiSource(tmp_path / "cine.nii").phase_times_ms is None
+    assert FileSource(tmp_path / "cine.nii").phase_times_ms is None
+
+
+def test_mask_of_a_metaimage_is_nifti_on_its_grid(tmp_path: Path) -> None:
+    voxels = np.arange(4 * 5 * 3, dtype=np.int16).reshape(4, 5, 3)
+    image = SimpleITK.GetImageFromArray(voxels.T)
+    image.SetSpacing((1.4, 1.6, 8.0))
+    image.SetOrigin((10.0, -20.0, 30.0))
+    SimpleITK.WriteImage(image, str(tmp_path / "a.mha"))
+    source = open_source(str(tmp_path / "a.mha"))
+    np.testing.assert_array_equal(source.voxels()[..., 0], voxels)
+    mask = nib.load(source.write_mask(tmp_path / "a.nii.gz", (voxels % 4)[..., None]))
+    np.testing.assert_array_equal(mask.dataobj, voxels % 4)
+    # ITK's x and y run to the left and to the back, NIfTI's to the right and to the front
+    np.testing.assert_allclose(mask.affine, [[-1.4, 0, 0, -10], [0, -1.6, 0, 20], [0, 0, 8, 30], [0, 0, 0, 1]])
+    assert source.phase_times_ms is None
 
 
 def test_dicom_has_the_voxels_the_grid_and_the_times(dicom: Path) -> None:
@@ -74,7 +90,7 @@ def test_nifti_is_told_by_its_name(image: str | list[str], nifti: bool) -> None:
 
 
 def test_sources_are_told_apart(save_scan: SaveScan, labels: np.ndarray, dicom: Path) -> None:
-    assert isinstance(open_source(str(save_scan("a.nii.gz", labels))), NiftiSource)
+    assert isinstance(open_source(str(save_scan("a.nii.gz", labels))), FileSource)
     assert isinstance(open_source([str(path) for path in sorted(dicom.iterdir())]), DicomSource)
 
 

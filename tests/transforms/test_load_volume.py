@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from pipeline.errors import InputError, input_error_within
 from pipeline.transforms import LoadVolume, LoadVolumed
-from pipeline.transforms.load_volume import CheckedNiftiReader
+from pipeline.transforms.load_volume import CheckedReader
 
 AFFINE = np.array([[0, -1.5, 0, 10], [1.2, 0, -4, 20], [0.9, 0, 7, 30], [0, 0, 0, 1]])
 
@@ -114,7 +114,7 @@ def test_fifth_axis_of_one_entry_is_dropped(tmp_path: Path) -> None:
 
 
 def test_reader_stacks_a_list_as_that_of_monai(scan: Path) -> None:
-    load = LoadImage(reader=CheckedNiftiReader)
+    load = LoadImage(reader=CheckedReader)
     np.testing.assert_array_equal(load([scan, scan]), LoadImage()([scan, scan]))
 
 
