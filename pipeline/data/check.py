@@ -19,7 +19,7 @@ from pipeline.data.case_check import CaseFindings, check_case, inspect_case
 from pipeline.data.datalist import AUTO, resolve_format, scan_dataset
 from pipeline.data.problem import Item, Problem
 from pipeline.labels import FOREGROUND, Structure, resolve_label_map
-from pipeline.progress import bar_interval_s
+from pipeline.progress import bar_pace
 
 __all__ = ["CheckReport", "check_case", "check_dataset", "check_directory", "format_report"]
 
@@ -125,7 +125,7 @@ def check_dataset(
                 total=len(datalist),
                 desc="Checking",
                 unit="case",
-                mininterval=bar_interval_s(),
+                **bar_pace(),
                 disable=not progress,
             )
         )

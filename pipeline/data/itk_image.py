@@ -9,7 +9,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.nifti import VolumeError, require_sound
+from pipeline.data.itk_header import require_sound_header
+from pipeline.data.nifti import RESTORE, VolumeError, require_sound, without_further_axes
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0])
 """From DICOM's LPS, in which ITK places images, to NIfTI's RAS."""
@@ -22,26 +23,32 @@ def read_itk(path: str | Path) -> nib.Nifti1Image:
     these formats have no unit of time.
 
     Args:
-        path: ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``.
+        path: ``.nrrd`` or ``.mha``.
 
     Returns:
         The image of 2 to 4 axes, in RAS.
 
     Raises:
-        VolumeError: the voxels are colors, vectors or complex numbers, or what :func:`require_sound` refuses.
-        RuntimeError: the file cannot be read; SimpleITK's.
+        VolumeError: the file cannot be read, the voxels are colors, vectors or complex numbers, or what
+            :func:`require_sound_header` and :func:`require_sound` refuse.
+        OSError: the file cannot be opened.
     """
+    require_sound_header(Path(path))
     # of 0.1 s, and most data sets need none of it
     import SimpleITK
 
-    image = SimpleITK.ReadImage(str(path))
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        # SimpleITK's own text names places of its source code, and files
+        raise VolumeError("ITK cannot read the file: it is damaged, cut off or of another kind", RESTORE) from error
     voxels = _voxels(image, SimpleITK.GetArrayViewFromImage(image))
     made = nib.Nifti1Image(_storable(voxels), _affine(image))
     made.set_qform(made.affine, code="scanner")
     made.set_sform(made.affine, code="scanner")
     made.header.set_xyzt_units("mm", "unknown")
     require_sound(made)
-    return made
+    return without_further_axes(made)
 
 
 def _voxels(image: Any, array: NDArray[Any]) -> NDArray[Any]:

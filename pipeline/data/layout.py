@@ -10,8 +10,8 @@ from pathlib import Path
 from pipeline.errors import InputError
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-"""NRRD and MetaImage; the two whose name ends in ``hdr`` or ``hd`` keep their voxels in a file beside them."""
+ITK_SUFFIXES = (".nrrd", ".mha")
+"""NRRD and MetaImage, each in one file."""
 VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 IMAGE_SUFFIXES = (*VOLUME_SUFFIXES, ".png")
 

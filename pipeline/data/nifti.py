@@ -78,7 +78,7 @@ def read_nifti(path: str | Path) -> nib.Nifti1Image:
     # no memory map: on Windows it would keep the file open as long as the array lives
     image = kind.from_bytes(content) if packed else kind.from_filename(path, mmap=False)
     _check_affines(image)
-    return _without_further_axes(image)
+    return without_further_axes(image)
 
 
 def require_sound(image: nib.Nifti1Image) -> None:
@@ -159,7 +159,8 @@ def _is_regular(affine: NDArray[np.float64]) -> bool:
     return bool(abs(np.linalg.det(affine[:3, :3])) > np.prod(spacing_mm(affine)) * 1e-6)
 
 
-def _without_further_axes(image: nib.Nifti1Image) -> nib.Nifti1Image:
+def without_further_axes(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return an image of at most 4 axes; further ones have length 1, see :func:`require_sound`."""
     if len(image.shape) <= _MAX_AXES:
         return image
     return type(image)(reshape_dataobj(image.dataobj, image.shape[:_MAX_AXES]), image.affine, image.header)

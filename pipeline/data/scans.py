@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.data.dicom.frame import Frame
     from pipeline.data.dicom.headers import BadFile, Headers
 
-LABEL_ENDINGS = ("_gt", "_seg", ".seg")
+LABEL_ENDINGS = ("_gt", "_seg", ".seg", "-label")
 """Files whose name ends so hold labels, not scans; ``_mask`` counts only beside the scan that it names."""
 
 CASE_NAMES = ("path", "number")

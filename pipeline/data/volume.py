@@ -58,7 +58,7 @@ def read_volume(path: str | Path, frame: int | None = None) -> Volume:
         return _read_png(path) if image_suffix(path) == ".png" else _read_grid(path, frame)
     except EOFError as error:
         raise VolumeError("the file is truncated: it ends before its image does", RESTORE) from error
-    except (OSError, RuntimeError, zlib.error, ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
+    except (OSError, zlib.error, ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
         if isinstance(error, VolumeError):
             raise
         raise VolumeError(f"the file cannot be read: {_first_line(error)}", RESTORE) from error

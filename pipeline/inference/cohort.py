@@ -29,7 +29,7 @@ from pipeline.inference.study import StudyOptions, StudyResult, StudyWriter, ext
 from pipeline.inference.targets import MaskTargets
 from pipeline.inference.uncertainty_map import write_uncertainty
 from pipeline.metrics.summary import EXPECTED_DICE
-from pipeline.progress import bar_interval_s
+from pipeline.progress import bar_pace
 
 DrawOverlay = Callable[..., Any]
 
@@ -83,7 +83,7 @@ def segment_cohort(
     write_study = StudyWriter(output_dir, options or StudyOptions(), publish)
     draw_overlay = _overlay_drawer() if overlays else None
     shown = progress and is_first()
-    with tqdm(total=len(scans), desc="segment", unit="scan", mininterval=bar_interval_s(), disable=not shown) as bar:
+    with tqdm(total=len(scans), desc="segment", unit="scan", **bar_pace(), disable=not shown) as bar:
         predict = ScanPredictor(evaluator, evaluator._process_function, preprocessing)
         background = Background()
         segmenter = _Segmenter(datalist, predict, targets, write_study, draw_overlay, bar, background)

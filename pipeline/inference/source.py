@@ -76,7 +76,7 @@ class FileSource(ScanSource):
 
     def write_mask(self, path: Path, mask: NDArray[Any]) -> Path:
         """See the base class."""
-        return write_mask(path, mask, self.path)
+        return write_mask(path, mask, self.path, scan=self._image)
 
     @property
     def phase_times_ms(self) -> tuple[float, ...] | None:
@@ -146,7 +146,12 @@ def open_source(image: ImagePath, series: str = "") -> ScanSource:
     Raises:
         InputError: it cannot be read.
     """
-    return FileSource(str(image)) if _is_file(image, VOLUME_SUFFIXES) else DicomSource(image, series)
+    return FileSource(str(image)) if is_volume(image) else DicomSource(image, series)
+
+
+def is_volume(image: ImagePath) -> bool:
+    """Tell whether an item's image is a NIfTI, NRRD or MetaImage file by its name."""
+    return _is_file(image, VOLUME_SUFFIXES)
 
 
 def is_nifti(image: ImagePath) -> bool:

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.layout import image_stem
 from pipeline.errors import InputError
-from pipeline.inference.source import is_nifti
+from pipeline.inference.source import is_nifti, is_volume
 
 
 class MaskTargets:
     """Gives each scan's mask the scan's relative path and name below a folder.
 
-    The mask of a NIfTI file keeps the file's name; that of DICOM files, and of scans that ``find_scans`` has numbered,
+    The mask of a NIfTI file keeps the file's name; that of other files, and of scans that ``find_scans`` has numbered,
     is named after the ``case_id``. Whatever would make a mask replace a scan or another mask is refused at
     construction, before any work.
 
@@ -32,7 +33,7 @@ class MaskTargets:
     def __init__(self, output_dir: str | Path, datalist: Sequence[Mapping[str, Any]]) -> None:
         self.output_dir = Path(output_dir)
         self.targets = {str(item["case_id"]): self._target(item) for item in datalist}
-        self._refuse_scans([Path(item["image"]) for item in datalist if is_nifti(item["image"])])
+        self._refuse_scans([_as_nifti(item["image"]) for item in datalist if is_volume(item["image"])])
         self._refuse_shared([self._target(item) for item in datalist])
         make_writable(self.output_dir)
 
@@ -62,6 +63,12 @@ class MaskTargets:
                 f"{len(shared)} masks of several scans would share a file, such as {shared[0]}. Give the scans "
                 "different names, or the items of the datalist a case_id with the folder."
             )
+
+
+def _as_nifti(image: str) -> Path:
+    """Return a NIfTI scan's file; of a scan in another format the one that its label or a copy would be in."""
+    path = Path(image)
+    return path if is_nifti(image) else path.with_name(f"{image_stem(path)}.nii.gz")
 
 
 def _file_key(path: Path) -> str:

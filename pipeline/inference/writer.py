@@ -15,7 +15,9 @@ from pipeline.errors import InputError
 from pipeline.files import atomic_path
 
 
-def write_mask(path: str | Path, mask: NDArray[Any], reference_image_path: str | Path) -> Path:
+def write_mask(
+    path: str | Path, mask: NDArray[Any], reference_image_path: str | Path, scan: nib.Nifti1Image | None = None
+) -> Path:
     """Write a segmentation as uint8 NIfTI with the header of the scan.
 
     Affine, sform and qform with their codes, units and the duration of a phase are the scan's own, also where its
@@ -26,6 +28,7 @@ def write_mask(path: str | Path, mask: NDArray[Any], reference_image_path: str |
         path: where to write, ``.nii`` or ``.nii.gz``; missing folders are made, an earlier mask is replaced.
         mask: label values from 0 to 255, ``(X, Y, Z)`` or ``(X, Y, Z, T)``.
         reference_image_path: the scan.
+        scan: what :func:`open_image` gives of it, where it was opened already.
 
     Returns:
         The path.
@@ -37,7 +40,7 @@ def write_mask(path: str | Path, mask: NDArray[Any], reference_image_path: str |
     target, source = Path(path), Path(reference_image_path)
     if _same_file(target, source):
         raise InputError(f"the mask would replace its scan {source}. Choose another output_dir.")
-    scan = open_image(source)
+    scan = scan or open_image(source)
     if _without_trailing_ones(mask.shape) != _without_trailing_ones(scan.shape):
         raise InputError(f"the mask must have the shape of its scan {source}, {scan.shape}, got {mask.shape}.")
     return save_mask(target, mask, scan)

@@ -34,11 +34,12 @@ MASK_ALONE = StudyOptions(report=ReportChoice.NEVER, dicom_seg=SegPhases.NONE, d
 class CardiacSegmenter(PythonModel):
     """Segments short-axis stacks and cines by a bundle's inference configuration.
 
-    A request is a row with one of ``path`` (NIfTI file, DICOM file or folder, on this machine), ``nifti`` (bytes) or
-    ``image`` (array (X, Y, Z) or (X, Y, Z, T), axes as in DICOM: x to the patient's left, y to posterior) with
-    ``spacing_mm``. The answer has ``rv_ml``, ``myo_ml`` and ``lv_ml``, a value a phase, and the mask in the form that
-    fits: ``mask`` as array for an array, ``mask_path`` for a path where the parameter ``output_dir`` is given, else
-    ``mask_nifti``, the bytes of a NIfTI file on the scan's own grid. Values: 0 background, 1 RV, 2 myocardium, 3 LV.
+    A request is a row with one of ``path`` (a file, or the folder of a DICOM study, on this machine), ``nifti``
+    (bytes) or ``image`` (array (X, Y, Z) or (X, Y, Z, T), axes as in DICOM: x to the patient's left, y to posterior)
+    with ``spacing_mm``. The answer has ``rv_ml``, ``myo_ml`` and ``lv_ml``, a value a phase, and the mask in the form
+    that fits: ``mask`` as array for an array, ``mask_path`` for a path where the parameter ``output_dir`` is given,
+    else ``mask_nifti``, the bytes of a NIfTI file on the scan's own grid. Values: 0 background, 1 RV, 2 myocardium,
+    3 LV.
 
     What is wrong with a request raises ``MlflowException`` with ``BAD_REQUEST``, HTTP status 400 when served.
     """

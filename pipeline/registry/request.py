@@ -16,8 +16,8 @@ FORMS = ("path", "nifti", "image")
 """A path on the machine of the model; the bytes of a NIfTI file; an array with ``spacing_mm``."""
 _GZIP = b"\x1f\x8b"
 _RULE = (
-    "Give each scan by exactly one of: path (NIfTI file, DICOM file or folder, on the model's machine), nifti (bytes "
-    "of a NIfTI file, base64 in JSON), image (array X, Y, Z or X, Y, Z, T) with spacing_mm (three numbers)"
+    "Give each scan by exactly one of: path (a file, or the folder of a DICOM study, on the model's machine), nifti "
+    "(bytes of a NIfTI file, base64 in JSON), image (array X, Y, Z or X, Y, Z, T) with spacing_mm (three numbers)"
 )
 
 

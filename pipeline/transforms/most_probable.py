@@ -19,7 +19,10 @@ class MostProbable(Transform):
     """
 
     def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Map probabilities, or logits, ``(K, *spatial)`` to labels ``(1, *spatial)``, uint8, with the metadata."""
+        """Map probabilities, or logits, ``(K, *spatial)`` to labels ``(1, *spatial)``, uint8, with the metadata.
+
+        There are at least two classes, the background first.
+        """
         plain = probabilities.as_tensor() if isinstance(probabilities, MetaTensor) else probabilities
         voxels = plain.flatten(start_dim=1)
         labels = torch.zeros(voxels.shape[1], dtype=torch.uint8, device=plain.device)

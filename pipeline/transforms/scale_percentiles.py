@@ -69,7 +69,7 @@ def percentile(values: NDArray[np.float32], percent: float) -> float:
     sample misjudged it, the whole is searched.
 
     Args:
-        values: of an image, one axis.
+        values: of an image, one axis, all of them finite.
         percent: in [0, 100].
     """
     place = (len(values) - 1) * percent / 100

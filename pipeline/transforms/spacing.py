@@ -152,7 +152,7 @@ def _span(varies: NDArray[np.bool_], size: int, step: float) -> _Span | None:
     # a sample is made of the pixel at or before it and of the next one; the last pixel goes on beyond the end
     first = 0 if before < 0 else math.floor(before / step)
     last = size if behind >= end else min(math.ceil(behind / step), size)
-    return _Span(slice(max(before, 0), min(behind + 1, end)), slice(first, last))
+    return _Span(slice(max(before, 0), min(behind + 1, end)), slice(first, last)) if first < last else None
 
 
 def _resampled(stack: MetaTensor, size: Sequence[int], steps: Sequence[float], mode: str) -> MetaTensor:

@@ -62,8 +62,9 @@ def end_processes() -> None:
         return
     # gloo's threads still hold the tensors of their last work, and end the process where Python has gone before they
     # let go of them (pytorch issues 179291, 190489): a barrier has none, and is behind it
-    with suppress(RuntimeError):
-        dist.barrier()
+    if dist.get_backend() == "gloo":
+        with suppress(RuntimeError):
+            dist.barrier()
     dist.destroy_process_group()
 
 

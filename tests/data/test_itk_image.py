@@ -25,7 +25,7 @@ def noise(*shape: int, dtype: str = "int16") -> NDArray[np.generic]:
     return np.random.RandomState(0).randint(0, 1000, shape).astype(dtype)
 
 
-def save(path: Path, voxels: NDArray[np.generic]) -> Path:
+def save(path: Path, voxels: NDArray[np.generic], compressed: bool = False) -> Path:
     """Write voxels (X, Y[, Z[, T]]) with the placement above."""
     image = SimpleITK.GetImageFromArray(voxels.T, isVector=False)
     axes = image.GetDimension()
@@ -34,11 +34,11 @@ def save(path: Path, voxels: NDArray[np.generic]) -> Path:
     image.SetSpacing((*SPACING, 33.0)[:axes])
     image.SetOrigin((*ORIGIN, 0.0)[:axes])
     image.SetDirection(direction.ravel().tolist())
-    SimpleITK.WriteImage(image, str(path))
+    SimpleITK.WriteImage(image, str(path), useCompression=compressed)
     return path
 
 
-@pytest.mark.parametrize("suffix", [".nrrd", ".nhdr", ".mha", ".mhd"])
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 def test_voxels_and_place_in_ras(tmp_path: Path, suffix: str) -> None:
     voxels = noise(7, 5, 3)
     image = read_image(save(tmp_path / f"a{suffix}", voxels))
@@ -111,11 +111,71 @@ def test_spacing_in_meters_is_refused(tmp_path: Path) -> None:
         read_itk(tmp_path / "a.mha")
 
 
-def test_file_cut_off_is_no_image(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.nrrd", noise(7, 5, 3))
-    path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(RuntimeError):
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_file_cut_off_is_no_image(tmp_path: Path, suffix: str, compressed: bool) -> None:
+    path = save(tmp_path / f"a{suffix}", noise(40, 30, 5), compressed)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(VolumeError, match="damaged"):
         read_itk(path)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_damaged_voxels_are_no_image(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a{suffix}", noise(40, 30, 5), compressed=True)
+    content = bytearray(path.read_bytes())
+    content[-len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(VolumeError, match="damaged"):
+        read_itk(path)
+
+
+def test_fewer_compressed_voxels_than_the_header_says(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.mha", noise(40, 30, 5), compressed=True)
+    path.write_bytes(path.read_bytes().replace(b"DimSize = 40 30 5", b"DimSize = 40 30 50"))
+    with pytest.raises(VolumeError, match=r"cut off: 12000 bytes for 60000 voxels"):
+        read_itk(path)
+
+
+@pytest.mark.parametrize(("suffix", "line"), [(".nrrd", b"space directions: "), (".mha", b"ElementSpacing = ")])
+def test_file_without_spacing_is_refused(tmp_path: Path, suffix: str, line: bytes) -> None:
+    path = save(tmp_path / f"a{suffix}", noise(7, 5, 3))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(line, b"#" + line if suffix == ".nrrd" else b"Comment = "))
+    with pytest.raises(VolumeError, match="the header has no spacing"):
+        read_itk(path)
+
+
+def test_spacing_in_cm_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nrrd", noise(7, 5, 3))
+    path.write_bytes(path.read_bytes().replace(b"\nendian", b'\nspace units: "mm" "mm" "cm"\nendian'))
+    with pytest.raises(VolumeError, match="spacing must be in mm, got cm"):
+        read_itk(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "old", "new"),
+    [(".nrrd", b"\nendian", b"\ndata file: b.raw\nendian"), (".mha", b"= LOCAL", b"= b.raw")],
+)
+def test_voxels_in_another_file_are_refused(tmp_path: Path, suffix: str, old: bytes, new: bytes) -> None:
+    path = save(tmp_path / f"a{suffix}", noise(7, 5, 3))
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(VolumeError, match="the voxels are in another file"):
+        read_itk(path)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_file_of_another_kind(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(bytes(range(256)) * 100)
+    with pytest.raises(VolumeError, match="ITK cannot read the file: it is damaged, cut off or of another kind"):
+        read_itk(path)
+
+
+def test_fifth_axis_of_one_is_dropped(tmp_path: Path) -> None:
+    image = SimpleITK.GetImageFromArray(noise(1, 2, 3, 5, 7), isVector=False)
+    SimpleITK.WriteImage(image, str(tmp_path / "a.mha"))
+    assert read_itk(tmp_path / "a.mha").shape == (7, 5, 3, 2)
 
 
 def test_file_that_was_read_before_is_opened_again(tmp_path: Path) -> None:

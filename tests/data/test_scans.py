@@ -48,8 +48,8 @@ def test_labels_are_left_out(tmp_path: Path) -> None:
 
 
 def test_nrrd_and_metaimage_are_scans_and_slicers_segmentations_are_not(tmp_path: Path) -> None:
-    touch(tmp_path, "a.nrrd", "a.seg.nrrd", "b.mhd", "b.raw", "c.mha", "c_mask.mha", "a.nii.gz")
-    assert case_ids(tmp_path) == ["a.nii.gz", "a.nrrd", "b", "c"]
+    touch(tmp_path, "a.nrrd", "a.seg.nrrd", "a-label.nrrd", "b.seq.nrrd", "c.mha", "c_mask.mha", "a.nii.gz")
+    assert case_ids(tmp_path) == ["a.nii.gz", "a.nrrd", "b.seq", "c"]
 
 
 def test_mask_without_its_scan_is_a_scan(tmp_path: Path) -> None:

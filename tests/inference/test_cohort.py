@@ -18,7 +18,6 @@ from pipeline.data.scans import find_scans
 from pipeline.errors import InputError
 from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.results import CohortError
-from pipeline.progress import bar_interval_s
 
 SaveScan = Callable[..., Path]
 MakeEvaluator = Callable[..., SupervisedEvaluator]
@@ -209,14 +208,6 @@ def test_progress_bar_counts_scans_and_failures(
     shown = capsys.readouterr().err
     assert "3/3" in shown
     assert "failed=1" in shown
-
-
-@pytest.mark.parametrize(("terminal", "interval_s"), [(True, 0.5), (False, 60.0)])
-def test_log_keeps_one_drawing_of_the_bar_a_minute(
-    terminal: bool, interval_s: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
-    assert bar_interval_s() == interval_s
 
 
 def test_evaluator_without_data_loader_is_refused(

@@ -17,6 +17,18 @@ def test_mask_of_a_dicom_study_is_named_after_its_case(tmp_path: Path) -> None:
     assert MaskTargets(tmp_path / "out", [item])["p1/study_1"] == tmp_path / "out" / "p1" / "study_1.nii.gz"
 
 
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_mask_of_another_format_is_nifti(tmp_path: Path, suffix: str) -> None:
+    item = {"image": str(tmp_path / f"a{suffix}"), "case_id": "a"}
+    assert MaskTargets(tmp_path / "out", [item])["a"] == tmp_path / "out" / "a.nii.gz"
+
+
+def test_mask_of_another_format_does_not_replace_what_lies_beside_the_scan(tmp_path: Path) -> None:
+    item = {"image": str(tmp_path / "a.mha"), "case_id": "a"}
+    with pytest.raises(InputError, match=r"would replace 1 scans by their masks, such as .*a\.nii\.gz"):
+        MaskTargets(tmp_path, [item])
+
+
 def test_masks_keep_folder_and_name(tmp_path: Path, save_scan: SaveScan, labels: np.ndarray) -> None:
     item = {"image": str(save_scan("p1/a.nii.gz", labels)), "case_id": "p1/a"}
     assert MaskTargets(tmp_path / "out", [item])["p1/a"] == tmp_path / "out" / "p1" / "a.nii.gz"

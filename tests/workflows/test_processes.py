@@ -48,6 +48,7 @@ def test_single_process_is_the_first_and_waits_for_nobody() -> None:
 def test_processes_part_together(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[str] = []
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_backend", lambda: "gloo")
     monkeypatch.setattr(torch.distributed, "barrier", lambda: did.append("barrier"))
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: did.append("destroy_process_group"))
     end_processes()
@@ -60,6 +61,7 @@ def test_process_parts_from_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) ->
 
     did: list[str] = []
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_backend", lambda: "gloo")
     monkeypatch.setattr(torch.distributed, "barrier", barrier)
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: did.append("destroy_process_group"))
     end_processes()

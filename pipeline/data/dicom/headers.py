@@ -22,7 +22,7 @@ from tqdm import tqdm
 from pipeline.data.dicom.frame import Frame
 from pipeline.data.dicom.frames import MAX_FRAMES, TAGS, make_frames, make_header
 from pipeline.data.dicom.values import text, value, whole
-from pipeline.progress import bar_interval_s
+from pipeline.progress import bar_pace
 
 MANY_FILES = 1000
 """From so many files on, reading them shows a progress bar."""
@@ -76,7 +76,7 @@ def read_headers(paths: Sequence[str | os.PathLike[str]], progress: bool = False
     others = 0
     with quiet_pydicom():
         hidden = not progress or len(paths) < MANY_FILES
-        for path in tqdm(paths, desc="read DICOM headers", unit="file", mininterval=bar_interval_s(), disable=hidden):
+        for path in tqdm(paths, desc="read DICOM headers", unit="file", **bar_pace(), disable=hidden):
             found, reason = _file_frames(os.fspath(path))
             frames.extend(found)
             if reason:

@@ -34,7 +34,7 @@ class CineDicomReader(ImageReader):
         self.series = str(series)
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether the reader takes the files: all but NIfTI and PNG."""
+        """Tell whether the reader takes the files: those of no suffix in ``layout.IMAGE_SUFFIXES``."""
         return not any(image_suffix(path) for path in map(Path, _as_list(filename)))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
@@ -48,7 +48,7 @@ class CineDicomReader(ImageReader):
             kwargs: ignored.
 
         Raises:
-            NotImplementedError: these are NIfTI or PNG files, which MONAI's other readers take.
+            NotImplementedError: these are of a kind in ``layout.IMAGE_SUFFIXES``, which other readers take.
         """
         if not self.verify_suffix(data):
             raise NotImplementedError(f"CineDicomReader reads DICOM, got {data}.")
