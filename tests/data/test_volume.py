@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 
 from pipeline.data.volume import VolumeError, read_volume
@@ -29,6 +30,15 @@ def test_values_and_affine_come_back(nifti, tmp_path: Path) -> None:
     volume = read_volume(path)
     np.testing.assert_array_equal(volume.array, ramp(*SHAPE))
     np.testing.assert_allclose(volume.affine, nib.load(path).affine, atol=1e-4)
+
+
+def test_label_of_slicer_has_its_values(tmp_path: Path) -> None:
+    labels = SimpleITK.GetImageFromArray(ramp(3, 5, 4).astype(np.uint8) % 4)
+    labels.SetSpacing((1.4, 1.6, 8.0))
+    SimpleITK.WriteImage(labels, str(tmp_path / "a.nrrd"), useCompression=True)
+    volume = read_volume(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(volume.array, ramp(3, 5, 4).T % 4)
+    np.testing.assert_allclose(volume.affine, np.diag([-1.4, -1.6, 8, 1]), atol=1e-6)
 
 
 def test_phase_is_taken_from_a_4d_file(nifti, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 from monai.transforms import LoadImage
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
@@ -44,6 +45,32 @@ def test_image_is_what_monai_reads(scan: Path) -> None:
     np.testing.assert_array_equal(image, LoadImage(image_only=True)(scan))
     np.testing.assert_allclose(image.affine, AFFINE, atol=1e-5)
     assert image.meta["filename_or_obj"] == str(scan)
+
+
+@pytest.fixture
+def sitk_cine(tmp_path: Path) -> Path:
+    """4 phases of 5 slices, 1.4 x 1.6 x 8 mm; voxels tell phase and slice."""
+    phases, slices = np.meshgrid(np.arange(4), np.arange(5), indexing="ij")
+    voxels = np.broadcast_to((10 * phases + slices)[..., None, None], (4, 5, 6, 7)).astype(np.int16)
+    cine = SimpleITK.GetImageFromArray(voxels, isVector=False)
+    cine.SetSpacing((1.4, 1.6, 8.0, 40.0))
+    SimpleITK.WriteImage(cine, str(tmp_path / "cine.mha"))
+    return tmp_path / "cine.mha"
+
+
+def test_metaimage_is_a_cine_with_its_grid(sitk_cine: Path) -> None:
+    cine = LoadVolume()(sitk_cine)
+    assert cine.shape == (7, 6, 5, 4)
+    assert cine[0, 0, 3].tolist() == [3, 13, 23, 33]
+    np.testing.assert_allclose(cine.affine, np.diag([-1.4, -1.6, 8, 1]), atol=1e-6)
+    assert cine.movedim(-1, 0).is_contiguous()  # a phase lies together
+
+
+def test_metaimage_that_cannot_be_read_is_named_and_nothing_else(sitk_cine: Path) -> None:
+    cut_in_half(sitk_cine)
+    with pytest.raises(InputError, match=r"cine\.mha cannot be read: ITK cannot read the file: .*cut off") as error:
+        LoadVolume()(sitk_cine)
+    assert "/tmp/SimpleITK" not in str(error.value)
 
 
 @pytest.mark.parametrize(
