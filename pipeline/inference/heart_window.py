@@ -47,7 +47,7 @@ class HeartView:
 class HeartWindowInferer(Inferer):
     """Finds the heart by a coarse look at some slices, then predicts all slices in one window around it.
 
-    The network was trained on windows with the heart near their center. Windows that slide cut the
+    The network was trained on windows of ``heart_size`` with the heart near their center. Windows that slide cut the
     heart into parts, and large ones dilute the average that ASPP's image pooling sees; one window around the heart is
     what the network knows. It also costs a fraction of the whole slices. All phases of a batch share the window. Of a
     phase whose prediction reaches the window's border it grows. Outside of it is background.
@@ -59,7 +59,7 @@ class HeartWindowInferer(Inferer):
     Args:
         roi_size: size of the sliding window that finds the heart, along x and y; slices that fit into it go through the
             network whole.
-        heart_size: smallest window around the heart; a larger heart gets a larger window.
+        heart_size: smallest window around the heart, that of the training; a larger heart gets a larger window.
         sw_batch_size: windows, and slices of the second pass, that go through the network at once.
         overlap: overlap of neighboring windows, from 0 (none) to below 1.
         mode: how overlapping windows are blended, ``"constant"`` or ``"gaussian"``.

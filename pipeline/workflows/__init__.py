@@ -6,7 +6,6 @@ from pipeline.workflows.backend import load_backend
 from pipeline.workflows.device import fast_in_16_bits, load_network, place, precision
 from pipeline.workflows.evaluation import run_evaluation
 from pipeline.workflows.finetune import encoder_slower, pretrained_network
-from pipeline.workflows.heart_size import heart_size
 from pipeline.workflows.inference import run_inference
 from pipeline.workflows.members import fold_weights
 from pipeline.workflows.processes import distribute, end_processes, rank_device, share_cases, start_processes
@@ -25,7 +24,6 @@ __all__ = [
     "end_processes",
     "fast_in_16_bits",
     "fold_weights",
-    "heart_size",
     "initialize",
     "load_backend",
     "load_network",
