@@ -119,16 +119,8 @@ def check_dataset(
     # Threads, not processes: inflating and hashing let go of the interpreter, and threads start alike on every system.
     with ThreadPoolExecutor(num_workers or min(_READERS, os.cpu_count() or 1)) as pool:
         results = pool.map(inspect, datalist)
-        findings = list(
-            tqdm(
-                results,
-                total=len(datalist),
-                desc="Checking",
-                unit="case",
-                **bar_pace(),
-                disable=not progress,
-            )
-        )
+        bar = tqdm(results, total=len(datalist), desc="Checking", unit="case", disable=not progress, **bar_pace())
+        findings = list(bar)
     problems = [problem for found in findings for problem in found.problems]
     problems += _duplicates(findings) + _mixed_dimensions(findings) + _swapped_phases(findings)
     cases = pd.DataFrame([found.row for found in findings])

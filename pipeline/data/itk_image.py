@@ -34,7 +34,7 @@ def read_itk(path: str | Path) -> nib.Nifti1Image:
         OSError: the file cannot be opened.
     """
     require_sound_header(Path(path))
-    # of 0.1 s, and most data sets need none of it
+    # it takes its time to import, and most data sets need none of it
     import SimpleITK
 
     try:

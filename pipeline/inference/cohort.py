@@ -55,7 +55,7 @@ def segment_cohort(
     first one writes the listings and raises.
 
     Args:
-        evaluator: its data loader reads a MONAI ``Dataset`` of items with ``image`` (NIfTI or DICOM) and ``case_id`` by
+        evaluator: its data loader reads a MONAI ``Dataset`` of items with ``image`` and ``case_id`` by
             ``collate_phases``; its postprocessing leaves ``pred`` of each phase as label map ``(1, X, Y, Z)`` on the
             grid of the scan.
         output_dir: folder of the masks.

@@ -65,28 +65,24 @@ class ScaleIntensityPercentiles(Transform):
 def percentile(values: NDArray[np.float32], percent: float) -> float:
     """Return what ``np.percentile`` does, from the tail that it lies in.
 
-    A sample says where the tail begins, somewhat beyond the percentile; the tail has few values to part. Where the
+    A sample says where the tail ends, somewhat beyond the percentile; the tail has few values to part. Where the
     sample misjudged it, the whole is searched.
 
     Args:
         values: of an image, one axis, all of them finite.
         percent: in [0, 100].
     """
+    if percent > 50:
+        return -percentile(-values, 100 - percent)
     place = (len(values) - 1) * percent / 100
-    below, share = int(place), place - int(place)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
     sample = np.sort(values[np.linspace(0, len(values) - 1, min(SAMPLE, len(values))).astype(np.int64)])
-    if percent < 50:
-        bound = sample[min(math.ceil(len(sample) * (percent / 100 + TAIL_MARGIN)), len(sample) - 1)]
-        tail, at = values[values <= bound], below
-    else:
-        bound = sample[max(math.floor(len(sample) * (percent / 100 - TAIL_MARGIN)), 0)]
-        tail = values[values >= bound]
-        at = below - (len(values) - len(tail))
-    after = min(at + 1, len(tail) - 1) if below + 1 == len(values) else at + 1
-    if at < 0 or after >= len(tail):
+    tail = values[values <= sample[min(math.ceil(len(sample) * (percent / 100 + TAIL_MARGIN)), len(sample) - 1)]]
+    if len(tail) <= above:
         return float(np.percentile(values, percent))
-    parted = np.partition(tail, (at, after))
-    return float(parted[at] + (parted[after] - parted[at]) * share)
+    low, high = np.partition(tail, (below, above))[[below, above]]
+    return float(low + (high - low) * (place - below))
 
 
 class ScaleIntensityPercentilesd(MapTransform):

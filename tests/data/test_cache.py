@@ -208,3 +208,12 @@ def test_folder_of_another_machine_or_a_living_program_stays(tmp_path: Path, no_
         cache(tmp_path, Fill())
         assert living.is_dir()
     assert all(folder.is_dir() for folder in foreign)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_bar_is_for_terminals(
+    tmp_path: Path, terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    cache(tmp_path, Fill(), progress=True)
+    assert ("Loading dataset" in capsys.readouterr().err) is terminal

@@ -31,6 +31,14 @@ def test_convolution_is_computed_in_bfloat16(convolution: Kept) -> None:
     assert torch.equal(output, torch.ones(1, 1, 2, 3))
 
 
+def test_network_that_predicts_stays_in_evaluation_mode() -> None:
+    dropout = nn.Dropout(0.9)
+    network = BFloat16Network(dropout).train()
+    assert not network.training
+    assert not dropout.training
+    assert network(torch.ones(100)).tolist() == [1.0] * 100
+
+
 def test_weights_and_their_gradients_stay_in_float32(convolution: Kept) -> None:
     MixedPrecisionInferer()(torch.ones(1, 1, 2, 3), convolution).sum().backward()
     assert convolution.dtype is torch.bfloat16

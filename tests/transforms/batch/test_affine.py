@@ -101,6 +101,14 @@ def test_elastic_displacement_has_the_strength_asked_for() -> None:
     assert float(moved[:, 0, 0].std()) == pytest.approx(3.0, abs=0.3)
 
 
+def test_elastic_displacement_is_of_some_samples_only() -> None:
+    transform = RandAffineBatch([16, 16], **STILL, elastic_prob=0.5).set_random_state(0)
+    still = RandAffineBatch([16, 16], **STILL).sampling_grid(100, [32, 32])
+    moved = (transform.sampling_grid(100, [32, 32]) != still).flatten(start_dim=1)
+    assert 35 <= int(moved.any(dim=1).sum()) <= 65
+    assert moved[moved.any(dim=1)].float().mean() > 0.99
+
+
 def test_outside_of_the_window_is_zero() -> None:
     framed = resample(torch.ones(1, 1, 3, 3), [5, 5], **STILL)
     assert torch.allclose(framed, torch.nn.functional.pad(torch.ones(1, 1, 3, 3), [1] * 4), atol=1e-5)
