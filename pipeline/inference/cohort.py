@@ -200,7 +200,7 @@ class _Segmenter:
         path = source.write_mask(self.targets[case_id], mask)
         write_uncertainty(self.targets.output_dir, case_id, phases, path)
         expected = [float(phase[EXPECTED_DICE]) for phase in phases if EXPECTED_DICE in phase]
-        study = self.write_study(case_id, number, source, mask, expected)
+        study = self.write_study(case_id, number, source, mask, expected, prediction.flags)
         if self.draw_overlay is not None:
             self._draw(self.draw_overlay, case_id, source, mask, extreme_phases(study.function))
         return path.relative_to(self.targets.output_dir).as_posix(), study

@@ -12,11 +12,22 @@ from monai.inferers import Inferer
 from monai.transforms import Compose, InvertibleTransform
 
 from pipeline.inference.collate import collate_phases
+from pipeline.metrics.quality import QualityFlag
 
 GROUP_VOXELS = 2**23
 """Of a group of phases, at most, where it has more than one. A voxel costs about 100 bytes on its way to a label."""
 
 IMAGE = "image"
+
+
+class DecidedInferer(Inferer):
+    """An inferer for the phases of one study.
+
+    Attributes:
+        flags: what the decision says of the scan.
+    """
+
+    flags: tuple[QualityFlag, ...] = ()
 
 
 @runtime_checkable
@@ -26,7 +37,7 @@ class DecidingInferer(Protocol):
     def deciding_phases(self, count: int) -> list[int]:
         """Return the phases that it decides by, of ``count``."""
 
-    def decide(self, inputs: torch.Tensor, network: torch.nn.Module) -> Inferer:
+    def decide(self, inputs: torch.Tensor, network: torch.nn.Module) -> DecidedInferer:
         """Return an inferer for any phases of the study.
 
         Args:

@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
-from monai.inferers import Inferer
 from monai.utils import convert_to_numpy
 from numpy.typing import NDArray
 
-from pipeline.inference.phases import GROUP_VOXELS, IMAGE, DecidingInferer, PhasePreprocessing, phase_groups
+from pipeline.inference.phases import (
+    GROUP_VOXELS,
+    IMAGE,
+    DecidedInferer,
+    DecidingInferer,
+    PhasePreprocessing,
+    phase_groups,
+)
+from pipeline.metrics.quality import QualityFlag
 
 Process = Callable[[Any, Any], Any]
 
@@ -27,17 +35,18 @@ class Prediction:
     Attributes:
         mask: ``(X, Y, Z, T)`` in project labels, on the scan's grid; a phase lies together in memory.
         phases: of each phase what the postprocessing found out besides.
+        flags: what the inferer noticed of the scan.
     """
 
     mask: NDArray[np.uint8]
     phases: list[dict[str, Any]]
+    flags: tuple[QualityFlag, ...] = ()
 
 
 class ScanPredictor:
     """Predicts scans by an evaluator, a group of phases at a time, so that only the labels of all phases are kept.
 
-    Where a scan has several groups, and the evaluator's inferer can, it decides first by some of the phases what holds
-    for all (``DecidingInferer``).
+    Where the evaluator's inferer can, it decides first by some of the phases what holds for all (``DecidingInferer``).
 
     Args:
         evaluator: its postprocessing leaves ``pred`` of each phase as label map ``(1, X, Y, Z)``.
@@ -57,27 +66,36 @@ class ScanPredictor:
             scan: as read by the preprocessing.
         """
         groups = phase_groups(scan[IMAGE], GROUP_VOXELS)
+        # the only group serves the decision too
+        whole = self.preprocessing.batch(scan) if len(groups) == 1 else None
+        batches = (self.preprocessing.batch(scan, group) for group in groups) if whole is None else [whole]
         inferer = self.evaluator.inferer
+        flags: tuple[QualityFlag, ...] = ()
         try:
-            if len(groups) > 1 and isinstance(inferer, DecidingInferer):
-                self.evaluator.inferer = self._decided(scan, inferer)
-            found = [phase for group in groups for phase in self._predicted(scan, group)]
+            if isinstance(inferer, DecidingInferer):
+                decided = self._decided(scan, whole, inferer)
+                self.evaluator.inferer, flags = decided, decided.flags
+            found = [phase for batch in batches for phase in self._predicted(batch)]
         finally:
             self.evaluator.inferer = inferer
         mask = np.moveaxis(np.stack([labels for labels, _ in found]), 0, -1)
-        return Prediction(mask, [others for _, others in found])
+        return Prediction(mask, [others for _, others in found], flags)
 
-    def _predicted(self, scan: Mapping[str, Any], group: slice) -> list[tuple[NDArray[np.uint8], dict[str, Any]]]:
-        batch = self.preprocessing.batch(scan, group)
+    def _predicted(self, batch: Mapping[str, Any]) -> list[tuple[NDArray[np.uint8], dict[str, Any]]]:
         # MONAI's handlers decollate and postprocess what they find here
         self.evaluator.state.batch = batch
         return [_split(phase) for phase in self.process(self.evaluator, batch)]
 
-    def _decided(self, scan: Mapping[str, Any], inferer: DecidingInferer) -> Inferer:
+    def _decided(
+        self, scan: Mapping[str, Any], whole: Mapping[str, Any] | None, inferer: DecidingInferer
+    ) -> DecidedInferer:
         evaluator, network = self.evaluator, self.evaluator.network
-        batch = self.preprocessing.batch(scan, inferer.deciding_phases(len(scan[IMAGE])))
+        phases = inferer.deciding_phases(len(scan[IMAGE]))
+        batch = self.preprocessing.batch(scan, phases) if whole is None else whole
         device, options = evaluator.state.device, evaluator.to_kwargs
         inputs = evaluator.prepare_batch(batch, device, evaluator.non_blocking, **options)[0]
+        if whole is not None:
+            inputs = inputs.as_tensor()[phases] if isinstance(inputs, MetaTensor) else inputs[phases]
         with evaluator.mode(network), torch.autocast("cuda", enabled=evaluator.amp, **evaluator.amp_kwargs):
             return inferer.decide(inputs, network)
 

@@ -154,7 +154,13 @@ class StudyWriter:
         self.publish = publish
 
     def __call__(
-        self, case_id: str, number: int, source: ScanSource, mask: NDArray[Any], expected: Sequence[float] = ()
+        self,
+        case_id: str,
+        number: int,
+        source: ScanSource,
+        mask: NDArray[Any],
+        expected: Sequence[float] = (),
+        noticed: Sequence[QualityFlag] = (),
     ) -> StudyResult:
         """Measure and write one scan.
 
@@ -164,6 +170,7 @@ class StudyWriter:
             source: the scan.
             mask: ``(X, Y, Z, T)`` in project labels, on the scan's grid.
             expected: mean Dice that the mask of each phase expects of itself.
+            noticed: what was seen of the scan when it was predicted; follows the flags of the mask.
 
         Returns:
             Its numbers and files.
@@ -173,7 +180,7 @@ class StudyWriter:
         function = self._measure(source, mask)
         flags = quality_flags(mask, source.affine, function, image=voxels)
         repairs, refused = self._repairs(source.stack)
-        study = StudyResult(function, tuple(flags), repairs, expected_mean_dice=tuple(expected))
+        study = StudyResult(function, (*flags, *noticed), repairs, expected_mean_dice=tuple(expected))
         files = {"measurements": self._write_json(case_id, source, study)}
         if not refused:
             files |= self._write_dicom(case_id, source, mask, study)

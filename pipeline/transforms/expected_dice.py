@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,17 +38,32 @@ class ExpectedDice(Transform):
             ``expected_mean_dice``, the mean in which a structure without a voxel counts 0.
         """
         plain = probabilities.as_tensor() if hasattr(probabilities, "as_tensor") else probabilities
-        voxels = plain.flatten(start_dim=1)
-        highest, mask = voxels[:, foreground_places(voxels)].max(dim=0)  # few: what follows costs little
-        sizes = torch.bincount(mask, minlength=len(plain)).tolist()
-        shares = torch.bincount(mask, weights=highest, minlength=len(plain)).tolist()
-        totals = voxels.sum(dim=1).tolist()
-        expected = {}
-        for structure in FOREGROUND:
-            size, shared, total = sizes[structure], shares[structure], totals[structure]
-            expected[f"expected_dice_{structure.key}"] = 2 * shared / (size + total) if size else float("nan")
-        mean = sum(0.0 if value != value else value for value in expected.values()) / len(expected)
-        return expected | {"expected_mean_dice": mean}
+        of_classes = expected_dice(plain)
+        expected = {f"expected_dice_{structure.key}": of_classes[structure] for structure in FOREGROUND}
+        return expected | {"expected_mean_dice": mean_of_found(list(expected.values()))}
+
+
+def expected_dice(probabilities: torch.Tensor) -> list[float]:
+    """Estimate the Dice of each class's most probable mask, see :class:`ExpectedDice`.
+
+    Args:
+        probabilities: ``(K, ...)`` from 0 to 1, the background first.
+
+    Returns:
+        Of the K classes, from 0 to 1; NaN of the background, and of a class that is nowhere the most probable one.
+    """
+    voxels = probabilities.flatten(start_dim=1)
+    highest, mask = voxels[:, foreground_places(voxels)].max(dim=0)  # few: what follows costs little
+    sizes = torch.bincount(mask, minlength=len(voxels)).tolist()
+    shares = torch.bincount(mask, weights=highest, minlength=len(voxels)).tolist()
+    totals = voxels.sum(dim=1).tolist()
+    of_classes = zip(sizes, shares, totals, strict=True)
+    return [2 * shared / (size + total) if size else math.nan for size, shared, total in of_classes]
+
+
+def mean_of_found(expected: Sequence[float]) -> float:
+    """Return the mean in which NaN, a structure that was not found, counts 0."""
+    return sum(0.0 if math.isnan(value) else value for value in expected) / len(expected)
 
 
 class ExpectedDiced(MapTransform):

@@ -17,7 +17,9 @@ from monai.handlers import CheckpointLoader
 from pipeline.data.scans import find_scans
 from pipeline.errors import InputError
 from pipeline.inference.cohort import segment_cohort
+from pipeline.inference.inferer import SliceWindowInferer
 from pipeline.inference.results import CohortError
+from pipeline.metrics.quality import QualityFlag
 
 SaveScan = Callable[..., Path]
 MakeEvaluator = Callable[..., SupervisedEvaluator]
@@ -257,3 +259,36 @@ def test_masks_are_listed_with_the_dice_that_they_expect(
     assert result.scans[0].study is not None
     assert result.scans[0].study.expected_mean_dice == (0.75,)
     assert ",0.75," in (tmp_path / "out" / "studies.csv").read_text(encoding="utf-8")
+
+
+class Noticing(SliceWindowInferer):
+    """Decides by the middle phase, and notices something."""
+
+    flags = (QualityFlag("odd", "Something is odd."),)
+    decided_by: torch.Tensor
+
+    def deciding_phases(self, count: int) -> list[int]:
+        return [count // 2]
+
+    def decide(self, inputs: torch.Tensor, network: torch.nn.Module) -> Noticing:
+        self.decided_by = inputs
+        return self
+
+
+@pytest.mark.parametrize("group_voxels", [2**23, 1])
+def test_what_the_inferer_notices_is_told_of_the_study(
+    tmp_path: Path,
+    save_scan: SaveScan,
+    make_evaluator: MakeEvaluator,
+    labels: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    group_voxels: int,
+) -> None:
+    monkeypatch.setattr("pipeline.inference.prediction.GROUP_VOXELS", group_voxels)
+    phases = np.stack([labels, np.where(labels == 3, 2, labels), labels], axis=-1)
+    evaluator = make_evaluator(find_scans(save_scan("cine.nii.gz", phases)))
+    evaluator.inferer = inferer = Noticing(roi_size=(16, 16))
+    result = segment_cohort(evaluator, tmp_path / "out", progress=False)
+    assert result.scans[0].study.flags[-1].code == "odd"
+    assert (inferer.decided_by.shape[0], float(inferer.decided_by.max())) == (1, 2.0)
+    assert evaluator.inferer is inferer

@@ -161,6 +161,7 @@ def test_heart_is_found_by_sliding_windows_in_a_large_slice() -> None:
         ({"find_scale": 0.0}, "find_scale must be above 0 and at most 1, got 0.0"),
         ({"find_slices": 0}, "find_slices must be at least 1 or None, got 0"),
         ({"find_phases": 0}, "find_phases must be at least 1 or None, got 0"),
+        ({"min_confidence": 1.5}, "min_confidence must be from 0 to 1, got 1.5"),
         ({"view_degrees": []}, "view_degrees must have the angle of at least one view, such as 0, got none"),
     ],
 )

@@ -15,6 +15,7 @@ from pipeline.data.phantom.dicom import write_cine_dicom
 from pipeline.errors import InputError
 from pipeline.inference.source import open_source
 from pipeline.inference.study import StudyResult, StudyWriter, extreme_phases, study_options, volumes_ml
+from pipeline.metrics.quality import QualityFlag
 
 SHAPE = (24, 20, 4, 6)
 VOXEL_ML = 1.4 * 1.6 * 9.0 / 1000
@@ -189,3 +190,10 @@ def test_images_of_one_uid_get_no_dicom_objects(tmp_path: Path, dicom: str) -> N
 
 def test_shared_uids_do_not_matter_without_dicom_objects(tmp_path: Path, dicom: str) -> None:
     assert not any("SOP" in repair.problem for repair in write(tmp_path, dicom).repairs)
+
+
+def test_what_the_prediction_noticed_is_listed_after_the_flags_of_the_mask(tmp_path: Path, nifti: str) -> None:
+    noticed = QualityFlag("heart_turned", "The heart lies turned by 90 degrees.")
+    writer = StudyWriter(tmp_path / "out", study_options(report=False))
+    usual = writer("a", 1, open_source(nifti), heart()).flags
+    assert writer("a", 1, open_source(nifti), heart(), noticed=[noticed]).flags == (*usual, noticed)

@@ -38,11 +38,7 @@ class RandToneCurveBatch(RandBatchTransform):
     def change(self, image: torch.Tensor) -> torch.Tensor:
         """See the base class."""
         curves = torch.as_tensor(self._draw_curves(len(image)), dtype=image.dtype, device=image.device)
-        place = image.clamp(0, 1) * (self.points - 1)
-        left = place.floor().clamp(max=self.points - 2)
-        index = left.long().flatten(1)
-        low, high = curves.gather(1, index).view_as(image), curves.gather(1, index + 1).view_as(image)
-        return low + (high - low) * (place - left)
+        return map_through_curves(image, curves)
 
     def _draw_curves(self, samples: int) -> np.ndarray:
         """Return the values at the control points ``(samples, points)``, from 0 to 1 each."""
@@ -53,6 +49,24 @@ class RandToneCurveBatch(RandBatchTransform):
         values[falling] = 1 - values[falling]
         low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
         return (values - low) / np.maximum(high - low, 1e-6)
+
+
+def map_through_curves(image: torch.Tensor, curves: torch.Tensor) -> torch.Tensor:
+    """Map intensities through piecewise linear curves.
+
+    Args:
+        image: ``(B, ...)``; below 0 and above 1 the curves' ends hold.
+        curves: ``(B, points)``, the new intensities of ``points`` old ones, evenly spaced from 0 to 1.
+
+    Returns:
+        The shape of the image.
+    """
+    last = curves.shape[1] - 1
+    place = image.clamp(0, 1) * last
+    left = place.floor().clamp(max=last - 1)
+    index = left.long().flatten(1)
+    low, high = curves.gather(1, index).view_as(image), curves.gather(1, index + 1).view_as(image)
+    return low + (high - low) * (place - left)
 
 
 def _shuffled(generator: np.random.RandomState, rows: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pipeline.transforms.batch import RandToneCurveBatch, RandToneCurveBatchd
+from pipeline.transforms.batch.tone_curve import map_through_curves
 
 RAMP = torch.linspace(0, 1, 21).view(1, 1, 3, 7).expand(50, 1, 3, 7)
 
@@ -57,3 +58,11 @@ def test_dictionary_form_is_the_same() -> None:
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RandToneCurveBatch(**settings)
+
+
+def test_each_sample_goes_through_its_own_curve() -> None:
+    image = torch.tensor([[-1.0, 0.25, 0.75, 2.0]] * 2)
+    curves = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.5, 0.2]])
+    # 1/4 lies in the middle of the first two points, 3/4 in the middle of the last two
+    expected = torch.tensor([[0.0, 0.5, 0.5, 0.0], [1.0, 0.75, 0.35, 0.2]])
+    torch.testing.assert_close(map_through_curves(image, curves), expected)
