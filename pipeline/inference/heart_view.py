@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from pipeline.inference.heart_box import Window
 from pipeline.inference.tones import AS_IT_IS, TONES
 from pipeline.metrics.quality import QualityFlag
 
 Predictor = Callable[[torch.Tensor], torch.Tensor]
-Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)

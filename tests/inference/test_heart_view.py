@@ -1,138 +1,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from pipeline.inference.heart_view import Appearance
-from pipeline.inference.heart_window import HeartWindowInferer
 from pipeline.inference.tones import AS_IT_IS, TONES
 
-LEVELS = torch.tensor([0.0, 0.5, 0.75, 1.0])  # background, RV, MYO, LV
 OTHER_ORIENTATIONS = 7
-OTHERS = OTHER_ORIENTATIONS + len(TONES)
-
-
-class KnowsDarkBackground(torch.nn.Module):
-    """Labels by brightness, surely at the levels; sees nothing in images that are mostly bright."""
-
-    def __init__(self, sharpness: float = 1000.0) -> None:
-        super().__init__()
-        self.sharpness = sharpness
-        self.calls = 0
-        self.corner = torch.nan
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls += 1
-        self.corner = float(x[0, 0, 0, 0])
-        known = (x.flatten(1).median(dim=1).values < 0.1).view(-1, 1, 1, 1)
-        return -self.sharpness * (x - LEVELS.view(1, 4, 1, 1)).square() * known
-
-
-class KnowsOneOrientation(torch.nn.Module):
-    """Labels by brightness where the RV lies at lower x, a little less lower y of the LV; else sees nothing."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rv, lv = ((x[:, 0] == level).nonzero()[:, 1:].float().mean(dim=0) for level in (LEVELS[1], LEVELS[3]))
-        dx, dy = (rv - lv).tolist()
-        return -1000.0 * (x - LEVELS.view(1, 4, 1, 1)).square() * (dx < dy < 0)
-
-
-def heart() -> torch.Tensor:
-    """Labels of a heart in two slices, from the LV to the RV -11 pixels along x and -3 along y."""
-    labels = torch.zeros(1, 48, 40, 2, dtype=torch.long)
-    labels[:, 12:18, 14:20] = 1
-    labels[:, 20:32, 14:26] = 2
-    labels[:, 23:29, 17:23] = 3
-    return labels
-
-
-def image() -> torch.Tensor:
-    return LEVELS[heart()][:, None]
-
-
-def inferer(min_confidence: float = 0.75, rv_direction: float | None = 180.0) -> HeartWindowInferer:
-    return HeartWindowInferer(
-        -1, (16, 16), sw_batch_size=8, margin=4, rv_direction=rv_direction, min_confidence=min_confidence
-    )
-
-
-def test_inverted_heart_is_predicted_in_the_contrast_that_the_network_knows() -> None:
-    predicted = inferer()(1 - image(), KnowsDarkBackground())
-    assert torch.equal(predicted.argmax(dim=1), heart())
-
-
-def test_without_other_contrasts_it_is_missed() -> None:
-    assert not inferer(min_confidence=0.0)(1 - image(), KnowsDarkBackground()).argmax(dim=1).any()
-
-
-@pytest.mark.parametrize("mirrored", [False, True])
-@pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_heart_in_any_orientation_is_predicted_by_a_network_that_knows_one(mirrored: bool, turns: int) -> None:
-    seen, expected = image().rot90(turns, (2, 3)), heart().rot90(turns, (1, 2))
-    if mirrored:
-        seen, expected = seen.flip(2), expected.flip(1)
-    predicted = inferer(rv_direction=None)(seen, KnowsOneOrientation())
-    assert torch.equal(predicted.argmax(dim=1), expected)
-
-
-# nothing is found in the inverted heart, and so no window to look closer at
-@pytest.mark.parametrize(("scan", "looks"), [(image(), 1), (1 - image(), 1 + OTHERS + 1)])
-def test_only_a_heart_that_is_hardly_known_is_looked_at_again(scan: torch.Tensor, looks: int) -> None:
-    network = KnowsDarkBackground()
-    inferer().decide(scan, network)
-    assert network.calls == looks
-
-
-class KnowsSmallWindows(torch.nn.Module):
-    """Labels by brightness, unsure in windows as large as the whole slice, there surer of inverted images."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls += 1
-        bright = x[0, 0, 0, 0] > 0.5
-        sharpness = 1000.0 if (x.shape[2] < 48) != bright else 20.0
-        return -sharpness * ((1 - x if bright else x) - LEVELS.view(1, 4, 1, 1)).square()
-
-
-def test_heart_that_a_closer_look_knows_is_shown_as_it_is() -> None:
-    network = KnowsSmallWindows()
-    decided = inferer().decide(image(), network)
-    assert network.calls == 2
-    assert decided.view is not None and decided.view.shown == Appearance()
-
-
-def test_contrast_that_a_closer_look_does_not_confirm_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.inference.heart_window.KNOWN_FROM", 2.0)
-    network = KnowsSmallWindows()
-    decided = inferer().decide(image(), network)
-    assert network.calls == 2 + OTHERS + 1
-    assert decided.view is not None and decided.view.shown == Appearance()
-
-
-def test_heart_is_shown_as_it_is_where_nothing_else_is_better() -> None:
-    # between the levels the network is unsure, and the other contrasts move the levels together
-    network = KnowsDarkBackground(sharpness=10.0)
-    decided = inferer().decide(image(), network)
-    assert network.calls == 2 + OTHERS + 1
-    assert decided.view is not None and decided.view.shown == Appearance()
-
-
-def test_contrast_and_turn_are_found_together_and_told() -> None:
-    seen = 1 - image().rot90(2, (2, 3))
-    decided = inferer().decide(seen, KnowsDarkBackground())
-    assert [flag.code for flag in decided.flags] == ["heart_turned", "contrast_unlike_training"]
-    predicted = decided(seen, KnowsDarkBackground())
-    assert torch.equal(predicted.argmax(dim=1), heart().rot90(2, (1, 2)))
-
-
-def test_border_around_a_small_slice_stays_dark() -> None:
-    network = KnowsDarkBackground()
-    predicted = HeartWindowInferer(-1, (56, 56), min_confidence=0.75)(1 - image(), network)
-    assert torch.equal(predicted.argmax(dim=1), heart())
-    assert network.corner == 0.0
 
 
 @pytest.mark.parametrize(
@@ -157,7 +30,7 @@ def test_usual_heart_has_no_flag() -> None:
 @pytest.mark.parametrize(
     ("shown", "number"),
     [
-        (Appearance(), OTHERS),
+        (Appearance(), OTHER_ORIENTATIONS + len(TONES)),
         (Appearance(turns=1), len(TONES)),
         (Appearance(tone="inverted"), OTHER_ORIENTATIONS),
         (Appearance(mirrored=True, tone="inverted"), 0),

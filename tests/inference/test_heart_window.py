@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
-from pipeline.inference.heart_window import HeartWindowInferer, has_all_structures, heart_box
+from pipeline.inference.heart_window import HeartWindowInferer, has_all_structures
 
 
 class BrightIsHeart(torch.nn.Module):
@@ -126,17 +125,6 @@ def test_metadata_stays() -> None:
     image = MetaTensor(stack(), affine=torch.diag(torch.tensor([1.5, 1.5, 8.0, 1.0])))
     predicted = HeartWindowInferer(-1, (16, 16))(image, BrightIsHeart())
     torch.testing.assert_close(predicted.affine, image.affine)
-
-
-def test_false_voxels_of_one_slice_do_not_move_the_window() -> None:
-    heart = np.zeros((5, 60, 60), dtype=bool)
-    heart[:, 20:30, 22:30] = True
-    heart[0, 50:58, 50:58] = True
-    assert heart_box(heart) == (slice(20, 30), slice(22, 30))
-
-
-def test_no_voxel_has_no_box() -> None:
-    assert heart_box(np.zeros((2, 5, 5), dtype=bool)) is None
 
 
 def test_window_stays_inside_the_slice() -> None:
