@@ -55,19 +55,6 @@ class Appearance:
 
         return predict
 
-    def flags(self) -> tuple[QualityFlag, ...]:
-        """Return what is unlike the scans that the network was trained on."""
-        flags = []
-        if self.moved:
-            turned = f"turned by {90 * min(self.turns, 4 - self.turns)} degrees" if self.turns else ""
-            how = " and ".join(["mirrored"] * self.mirrored + [turned] * bool(turned))
-            message = f"The heart lies {how}: the orientation in the file may be wrong, and left and right exchanged."
-            flags.append(QualityFlag("heart_turned", message))
-        if self.tone != AS_IT_IS:
-            message = f"Contrast unlike training: the model knew the heart only with intensities changed ({self.tone})."
-            flags.append(QualityFlag("contrast_unlike_training", message))
-        return tuple(flags)
-
 
 @dataclass(frozen=True)
 class HeartView:
@@ -76,7 +63,30 @@ class HeartView:
     Attributes:
         window: slices along x and y of the padded image.
         shown: orientation and contrast in which the network sees it.
+        known: whether the network knows the heart so.
     """
 
     window: Window
     shown: Appearance = Appearance()
+    known: bool = True
+
+    def flags(self) -> tuple[QualityFlag, ...]:
+        """Return what is unlike the scans that the network was trained on."""
+        flags = []
+        if not self.known:
+            message = "The model is unsure of the whole heart: look at the mask before you use its numbers."
+            flags.append(QualityFlag("heart_hardly_known", message))
+        if self.shown.moved:
+            how = " and ".join(
+                ["mirrored"] * self.shown.mirrored + [_degrees(self.shown.turns)] * bool(self.shown.turns)
+            )
+            message = f"The heart lies {how}, unlike those of the training: the file may have lost its orientation."
+            flags.append(QualityFlag("orientation_unlike_training", message))
+        if self.shown.tone != AS_IT_IS:
+            message = f"The model knows the heart only in another contrast ({self.shown.tone})."
+            flags.append(QualityFlag("contrast_unlike_training", message))
+        return tuple(flags)
+
+
+def _degrees(turns: int) -> str:
+    return f"turned by {90 * min(turns, 4 - turns)} degrees"

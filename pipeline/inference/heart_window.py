@@ -37,9 +37,8 @@ class HeartWindowInferer(Inferer):
     lost its orientation, is turned by quarters until the RV lies where the network knows it best, if a second coarse
     look confirms it.
 
-    With ``min_confidence`` a heart that the coarse look hardly knows, as one whose blood is dark, is looked at closer.
-    If the network does not know it then, it is shown in the other orientations of a square and in other contrasts
-    (``tones.TONES``), and predicted as the network knows it best, coarse and closer.
+    With ``min_confidence`` a heart that the network does not know, as one whose blood is dark, is predicted in another
+    orientation or contrast, if it knows it so: see :class:`HeartFinder`.
 
     Args:
         roi_size: size of the sliding window that finds the heart, along x and y; slices that fit into it go through the
@@ -60,9 +59,9 @@ class HeartWindowInferer(Inferer):
         view_degrees: angles of the views of the window around the heart whose mean is taken, see
             :func:`mean_over_views`.
         rv_direction: usual direction from the LV to the RV in the training data, in degrees from the x axis toward the
-            y axis; None leaves every heart as it lies.
+            y axis; None leaves hearts that are known as they lie.
         direction_tolerance: deviation from it that the network knows from its training, in degrees, at least 45.
-        min_confidence: of the coarse look, the mean Dice that it expects of itself, from 0 to 1; below it a closer look
+        min_confidence: mean Dice that the coarse look expects of its structures, from 0 to 1; below it a closer look
             decides whether other orientations and contrasts are tried. 0 tries none.
 
     Raises:
@@ -215,7 +214,7 @@ class WindowInferer(DecidedInferer):
     def __init__(self, inferer: HeartWindowInferer, view: HeartView | None) -> None:
         self.inferer = inferer
         self.view = view
-        self.flags = () if view is None else view.shown.flags()
+        self.flags = () if view is None else view.flags()
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any

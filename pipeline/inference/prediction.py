@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
-from monai.utils import convert_to_numpy
+from monai.utils import convert_to_numpy, convert_to_tensor
 from numpy.typing import NDArray
 
 from pipeline.inference.phases import (
@@ -91,11 +90,12 @@ class ScanPredictor:
     ) -> DecidedInferer:
         evaluator, network = self.evaluator, self.evaluator.network
         phases = inferer.deciding_phases(len(scan[IMAGE]))
-        batch = self.preprocessing.batch(scan, phases) if whole is None else whole
+        if whole is None:
+            batch: Mapping[str, Any] = self.preprocessing.batch(scan, phases)
+        else:
+            batch = {**whole, IMAGE: convert_to_tensor(whole[IMAGE], track_meta=False)[phases]}
         device, options = evaluator.state.device, evaluator.to_kwargs
         inputs = evaluator.prepare_batch(batch, device, evaluator.non_blocking, **options)[0]
-        if whole is not None:
-            inputs = inputs.as_tensor()[phases] if isinstance(inputs, MetaTensor) else inputs[phases]
         with evaluator.mode(network), torch.autocast("cuda", enabled=evaluator.amp, **evaluator.amp_kwargs):
             return inferer.decide(inputs, network)
 

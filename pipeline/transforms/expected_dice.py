@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
@@ -40,7 +40,8 @@ class ExpectedDice(Transform):
         plain = probabilities.as_tensor() if hasattr(probabilities, "as_tensor") else probabilities
         of_classes = expected_dice(plain)
         expected = {f"expected_dice_{structure.key}": of_classes[structure] for structure in FOREGROUND}
-        return expected | {"expected_mean_dice": mean_of_found(list(expected.values()))}
+        mean = sum(0.0 if math.isnan(value) else value for value in expected.values()) / len(expected)
+        return expected | {"expected_mean_dice": mean}
 
 
 def expected_dice(probabilities: torch.Tensor) -> list[float]:
@@ -59,11 +60,6 @@ def expected_dice(probabilities: torch.Tensor) -> list[float]:
     totals = voxels.sum(dim=1).tolist()
     of_classes = zip(sizes, shares, totals, strict=True)
     return [2 * shared / (size + total) if size else math.nan for size, shared, total in of_classes]
-
-
-def mean_of_found(expected: Sequence[float]) -> float:
-    """Return the mean in which NaN, a structure that was not found, counts 0."""
-    return sum(0.0 if math.isnan(value) else value for value in expected) / len(expected)
 
 
 class ExpectedDiced(MapTransform):

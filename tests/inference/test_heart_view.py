@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.inference.heart_view import Appearance
+from pipeline.inference.heart_view import Appearance, HeartView
 from pipeline.inference.tones import AS_IT_IS, TONES
 
 OTHER_ORIENTATIONS = 7
+WINDOW = (slice(0, 16), slice(0, 16))
 
 
 @pytest.mark.parametrize(
@@ -19,12 +20,20 @@ OTHER_ORIENTATIONS = 7
     ],
 )
 def test_orientation_is_told(shown: Appearance, how: str) -> None:
-    (flag,) = shown.flags()
-    assert flag.message.startswith(f"The heart lies {how}: ")
+    (flag,) = HeartView(WINDOW, shown).flags()
+    assert flag.message.startswith(f"The heart lies {how}, unlike")
 
 
-def test_usual_heart_has_no_flag() -> None:
-    assert Appearance().flags() == ()
+@pytest.mark.parametrize(
+    ("view", "codes"),
+    [
+        (HeartView(WINDOW), []),
+        (HeartView(WINDOW, known=False), ["heart_hardly_known"]),
+        (HeartView(WINDOW, Appearance(tone="inverted")), ["contrast_unlike_training"]),
+    ],
+)
+def test_flags_are_those_of_what_is_unusual(view: HeartView, codes: list[str]) -> None:
+    assert [flag.code for flag in view.flags()] == codes
 
 
 @pytest.mark.parametrize(
