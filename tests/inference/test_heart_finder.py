@@ -67,6 +67,20 @@ def test_inverted_heart_is_predicted_in_the_contrast_that_the_network_knows(sett
     assert torch.equal(finder(1 - image(), KnowsDarkBackground()).argmax(dim=1), heart())
 
 
+def test_heart_that_is_lost_at_low_resolution_is_found_at_the_full_one() -> None:
+    sizes = []
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(tuple(x.shape[2:]))
+        sharpness = 0.0 if len(sizes) == 1 else 1000.0
+        return -sharpness * (x - LEVELS.view(1, 4, 1, 1)).square()
+
+    finder = HeartWindowInferer(-1, (16, 16), sw_batch_size=8, margin=4, find_scale=0.5, min_confidence=0.75)
+    assert finder.decide(image(), network).flags == ()
+    # the LV with its wall has 12 x 12 pixels and a margin of 4 to either side, in steps of 8
+    assert sizes == [(24, 24), (48, 40), (24, 24)]
+
+
 def test_contrast_is_that_of_all_phases() -> None:
     phases = torch.cat([1 - image()] * 4)
     finder = HeartWindowInferer(-1, (16, 16), margin=4, find_phases=2, min_confidence=0.75)
