@@ -9,13 +9,14 @@ import torch
 from pipeline.transforms.batch.tone_curve import map_through_curves
 
 AS_IT_IS = "as it is"
+INVERTED = "inverted"
 
 TONES: Mapping[str, tuple[float, ...]] = {
     "brighter": (0.0, 0.5, 0.71, 0.87, 1.0),
     "darker": (0.0, 0.06, 0.25, 0.56, 1.0),
     "lower half": (0.0, 0.5, 1.0, 1.0, 1.0),
     "upper half": (0.0, 0.0, 0.0, 0.5, 1.0),
-    "inverted": (1.0, 0.75, 0.5, 0.25, 0.0),
+    INVERTED: (1.0, 0.75, 0.5, 0.25, 0.0),
     "inverted, brighter": (1.0, 0.87, 0.71, 0.5, 0.0),
     "inverted, darker": (1.0, 0.56, 0.25, 0.06, 0.0),
     "inverted lower half": (1.0, 0.5, 0.0, 0.0, 0.0),

@@ -72,13 +72,13 @@ def test_heart_that_is_lost_at_low_resolution_is_found_at_the_full_one() -> None
 
     def network(x: torch.Tensor) -> torch.Tensor:
         sizes.append(tuple(x.shape[2:]))
-        sharpness = 0.0 if len(sizes) == 1 else 1000.0
+        sharpness = 0.0 if len(sizes) <= 2 else 1000.0
         return -sharpness * (x - LEVELS.view(1, 4, 1, 1)).square()
 
     finder = HeartWindowInferer(-1, (16, 16), sw_batch_size=8, margin=4, find_scale=0.5, min_confidence=0.75)
     assert finder.decide(image(), network).flags == ()
     # the LV with its wall has 12 x 12 pixels and a margin of 4 to either side, in steps of 8
-    assert sizes == [(24, 24), (48, 40), (24, 24)]
+    assert sizes == [(24, 24), (24, 24), (48, 40), (24, 24)]
 
 
 def test_contrast_is_that_of_all_phases() -> None:
@@ -101,8 +101,15 @@ def test_heart_in_any_orientation_is_predicted_by_a_network_that_knows_one(mirro
     assert torch.equal(predicted.argmax(dim=1), expected)
 
 
-# nothing is found in the inverted heart, and so no window to look closer at
-@pytest.mark.parametrize(("scan", "looks"), [(image(), 1), (1 - image(), 1 + OTHERS + CLOSER_LOOKS)])
+@pytest.mark.parametrize(
+    ("scan", "looks"),
+    [
+        (image(), 1),
+        (1 - image(), 2),
+        # in the upper half of the range only two contrasts show something to look closer at
+        ((1 + image()) / 2, 2 + OTHERS + 2),
+    ],
+)
 def test_only_a_heart_that_is_hardly_known_is_looked_at_again(scan: torch.Tensor, looks: int) -> None:
     network = KnowsDarkBackground()
     inferer().decide(scan, network)
@@ -110,31 +117,34 @@ def test_only_a_heart_that_is_hardly_known_is_looked_at_again(scan: torch.Tensor
 
 
 class KnowsSmallWindows(torch.nn.Module):
-    """Labels by brightness, unsure in windows as large as the whole slice, there surer of inverted images."""
+    """Labels by brightness, unsure in windows as large as the whole slice, but where that is turned by 90 degrees.
 
-    def __init__(self) -> None:
+    With ``small`` off it is unsure in small windows too.
+    """
+
+    def __init__(self, small: bool = True) -> None:
         super().__init__()
+        self.small = small
         self.calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += 1
-        bright = x[0, 0, 0, 0] > 0.5
-        sharpness = 1000.0 if (x.shape[2] < 48) != bright else 20.0
-        return -sharpness * ((1 - x if bright else x) - LEVELS.view(1, 4, 1, 1)).square()
+        whole, turned = max(x.shape[2:]) == 48, x.shape[2] < x.shape[3]
+        sure = turned if whole else self.small and not turned
+        return -(1000.0 if sure else 20.0) * (x - LEVELS.view(1, 4, 1, 1)).square()
 
 
 def test_heart_that_a_closer_look_knows_is_shown_as_it_is() -> None:
     network = KnowsSmallWindows()
     decided = inferer().decide(image(), network)
-    assert network.calls == 2
+    assert network.calls == 3  # also inverted, and closer
     assert decided.view is not None and decided.view.shown == Appearance()
 
 
-def test_contrast_that_a_closer_look_does_not_confirm_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.inference.heart_finder.KNOWN_FROM", 2.0)
-    network = KnowsSmallWindows()
+def test_orientation_that_a_closer_look_does_not_confirm_is_not_taken() -> None:
+    network = KnowsSmallWindows(small=False)
     decided = inferer().decide(image(), network)
-    assert network.calls == 2 + OTHERS + CLOSER_LOOKS
+    assert network.calls == 3 + OTHERS + CLOSER_LOOKS
     assert decided.view is not None and decided.view.shown == Appearance()
     assert [flag.code for flag in decided.flags] == ["heart_hardly_known"]
 
@@ -155,11 +165,20 @@ def test_right_ventricle_that_is_only_half_seen_elsewhere_is_not_believed() -> N
     assert [flag.code for flag in decided.flags] == ["heart_hardly_known"]
 
 
+def test_inverted_slices_that_hardly_show_a_heart_are_not_taken() -> None:
+    def network(x: torch.Tensor) -> torch.Tensor:
+        dark = x[:, 0] < 0.1
+        return 9.0 * torch.stack([dark, x[:, 0] < -1, x[:, 0] < -1, ~dark], dim=1) * (x.median() < 0.1)
+
+    # of the inverted image it knows the LV alone
+    assert inferer().decide(1 - image(), network).view is None
+
+
 def test_heart_is_shown_as_it_is_where_nothing_else_is_better() -> None:
     # between the levels the network is unsure, and the other contrasts move the levels together
     network = KnowsDarkBackground(sharpness=10.0)
     decided = inferer().decide(image(), network)
-    assert network.calls == 2 + OTHERS + CLOSER_LOOKS
+    assert network.calls == 3 + OTHERS + CLOSER_LOOKS
     assert decided.view is not None and decided.view.shown == Appearance()
 
 
