@@ -59,9 +59,9 @@ class HeartFinder:
 
     A heart that lies turned by more than ``direction_tolerance`` is turned by quarters until the RV lies where the
     network knows it best, if a second coarse look confirms it. One whose blood is dark is inverted, if the coarse look
-    is surer of it so. One that the coarse look is unsure of is looked at closer, in its window, and at full resolution.
-    If the network does not know it there, it is shown in the other orientations of a square and in other contrasts
-    (``tones.TONES``), and one of them is taken if the closer look knows the heart in it.
+    is surer of it so and a closer one, in its window, knows it better. One that the coarse look is unsure of is looked
+    at closer, and at full resolution. If the network does not know it there, it is shown in the other orientations of a
+    square and in other contrasts (``tones.TONES``), and one of them is taken if the closer look knows the heart in it.
 
     Args:
         whole: runs the network over slices.
@@ -145,7 +145,8 @@ class HeartFinder:
         look = self._look(inputs, Appearance(), predictor)
         if self.min_confidence and look.confidence < SURE_FROM:
             inverted = self._look(inputs, Appearance(tone=INVERTED), predictor)
-            if inverted.confidence >= max(self.min_confidence, look.confidence + MIN_GAIN):
+            surer = inverted.confidence >= max(self.min_confidence, look.confidence + MIN_GAIN)
+            if surer and self._closer_look(inputs, inverted, predictor) > self._closer_look(inputs, look, predictor):
                 return inverted
         return look
 

@@ -105,7 +105,7 @@ def test_heart_in_any_orientation_is_predicted_by_a_network_that_knows_one(mirro
     ("scan", "looks"),
     [
         (image(), 1),
-        (1 - image(), 2),
+        (1 - image(), 3),  # nothing is found in it as it is, and so no window to look closer at
         # in the upper half of the range only two contrasts show something to look closer at
         ((1 + image()) / 2, 2 + OTHERS + 2),
     ],
@@ -163,6 +163,16 @@ def test_right_ventricle_that_is_only_half_seen_elsewhere_is_not_believed() -> N
     decided = HeartWindowInferer(-1, (24, 16), margin=4, min_confidence=0.75).decide(without_rv, network)
     assert decided.view is not None and decided.view.shown == Appearance()
     assert [flag.code for flag in decided.flags] == ["heart_hardly_known"]
+
+
+def test_inverted_slices_that_a_closer_look_does_not_know_better_are_not_taken() -> None:
+    def network(x: torch.Tensor) -> torch.Tensor:
+        inverted, whole = x[0, 0, 0, 0] > 0.5, x.shape[2] == 48
+        sharpness = 1000.0 if inverted == whole else 20.0
+        return -sharpness * ((1 - x if inverted else x) - LEVELS.view(1, 4, 1, 1)).square()
+
+    decided = inferer().decide(image(), network)
+    assert decided.view is not None and decided.view.shown == Appearance()
 
 
 def test_inverted_slices_that_hardly_show_a_heart_are_not_taken() -> None:
