@@ -160,7 +160,8 @@ def test_right_ventricle_that_is_only_half_seen_elsewhere_is_not_believed() -> N
             logits[:, 1, :6], logits[:, 0, :6] = torch.logit(torch.tensor(0.6)), 0.0
         return logits
 
-    decided = HeartWindowInferer(-1, (24, 16), margin=4, min_confidence=0.75).decide(without_rv, network)
+    # windows of 32 x 24, so that the network tells turned ones
+    decided = HeartWindowInferer(-1, (32, 16), margin=4, min_confidence=0.75).decide(without_rv, network)
     assert decided.view is not None and decided.view.shown == Appearance()
     assert [flag.code for flag in decided.flags] == ["heart_hardly_known"]
 
@@ -182,6 +183,10 @@ def test_inverted_slices_that_hardly_show_a_heart_are_not_taken() -> None:
 
     # of the inverted image it knows the LV alone
     assert inferer().decide(1 - image(), network).view is None
+
+
+def test_inverted_slices_whose_structures_are_unsure_are_not_taken() -> None:
+    assert inferer().decide(1 - image(), KnowsDarkBackground(sharpness=10.0)).view is None
 
 
 def test_heart_is_shown_as_it_is_where_nothing_else_is_better() -> None:

@@ -193,7 +193,7 @@ def test_shared_uids_do_not_matter_without_dicom_objects(tmp_path: Path, dicom: 
 
 
 def test_what_the_prediction_noticed_is_listed_after_the_flags_of_the_mask(tmp_path: Path, nifti: str) -> None:
-    noticed = QualityFlag("heart_turned", "The heart lies turned by 90 degrees.")
+    noticed = QualityFlag("orientation_unlike_training", "The heart lies turned by 90 degrees.")
     writer = StudyWriter(tmp_path / "out", study_options(report=False))
     usual = writer("a", 1, open_source(nifti), heart()).flags
     assert writer("a", 1, open_source(nifti), heart(), noticed=[noticed]).flags == (*usual, noticed)
