@@ -28,7 +28,7 @@ from benchmarks.machine import ROOT, commit
 from benchmarks.settings import BUNDLE
 
 DATA = Path(os.environ.get("CARDIAC_DATA_DIR", ROOT.parent / "shared" / "data")) / "acdc" / "training"
-BACKENDS = "eager,folded,folded+amp,torchscript,onnx,openvino,compile"
+BACKENDS = "eager,folded,folded+amp,fused,fused+amp,torchscript,onnx,openvino,compile"
 REFERENCE = "eager"
 
 

@@ -2,7 +2,7 @@
 
 from pipeline.inference.backends import check_backend
 from pipeline.inference.collate import collate_phases
-from pipeline.workflows.backend import load_backend
+from pipeline.workflows.backend import load_backend, usual_backend
 from pipeline.workflows.device import fast_in_16_bits, load_network, place, precision
 from pipeline.workflows.evaluation import run_evaluation
 from pipeline.workflows.finetune import encoder_slower, pretrained_network
@@ -39,4 +39,5 @@ __all__ = [
     "run_training",
     "share_cases",
     "start_processes",
+    "usual_backend",
 ]

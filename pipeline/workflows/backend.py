@@ -7,12 +7,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.inference.backends import Backend, check_backend, open_exported, with_backend
+from pipeline.inference.backends import Backend, check_backend, default_backend, open_exported, with_backend
 from pipeline.inference.mixed_precision import BFloat16Network
 from pipeline.workflows.device import BFLOAT16, FLOAT32, load_network
 from pipeline.workflows.members import CheckpointPaths
 
-_OF_PYTORCH = (Backend.EAGER, Backend.FOLDED)
+_OF_PYTORCH = (Backend.EAGER, Backend.FOLDED, Backend.FUSED)
+
+
+def usual_backend(device: torch.device, precision: str = FLOAT32) -> str:
+    """Return the name of the fastest back end that needs no other package: ``fused`` on processors, else ``folded``."""
+    return default_backend(device, _dtype(precision)).value
 
 
 def load_backend(
@@ -31,8 +36,8 @@ def load_backend(
         device: where it predicts.
         backend: name of a :class:`pipeline.inference.backends.Backend`.
         exported_file: of an export of ``network``; empty to make the back end from the weights.
-        precision: see :func:`pipeline.workflows.precision`. Here ``"bfloat16"`` matters alone, of ``eager`` and
-            ``folded``: ``"float16"`` is the engine's, and the other back ends compute in float32.
+        precision: see :func:`pipeline.workflows.precision`. Here ``"bfloat16"`` matters alone, of ``eager``,
+            ``folded`` and ``fused``: ``"float16"`` is the engine's, and the other back ends compute in float32.
 
     Returns:
         What maps images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
@@ -43,5 +48,9 @@ def load_backend(
     kind = check_backend(backend, exported_file, device)
     if exported_file:
         return open_exported(Path(exported_file), kind, network, device)
-    found = with_backend(load_network(network, ckpt_path, device), kind)
+    found = with_backend(load_network(network, ckpt_path, device), kind, _dtype(precision))
     return BFloat16Network(found) if precision == BFLOAT16 and kind in _OF_PYTORCH else found
+
+
+def _dtype(precision: str) -> torch.dtype:
+    return torch.bfloat16 if precision == BFLOAT16 else torch.float32

@@ -9,7 +9,7 @@ import torch
 from pipeline.errors import InputError
 from pipeline.inference.mixed_precision import BFloat16Network
 from pipeline.networks import ASPPNet
-from pipeline.workflows import load_backend
+from pipeline.workflows import load_backend, usual_backend
 
 CPU = torch.device("cpu")
 
@@ -27,14 +27,16 @@ def saved(tmp_path: Path) -> ASPPNet:
     return network
 
 
-@pytest.mark.parametrize("backend", ["eager", "folded"])
+@pytest.mark.parametrize("backend", ["eager", "folded", "fused"])
 def test_back_end_has_the_saved_weights(saved: ASPPNet, tmp_path: Path, backend: str) -> None:
     images = torch.rand(2, 1, 8, 12)
     network = load_backend(small(), tmp_path / "model.pt", CPU, backend)
     torch.testing.assert_close(network(images), saved(images), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("backend", "mixed"), [("eager", True), ("folded", True), ("torchscript", False)])
+@pytest.mark.parametrize(
+    ("backend", "mixed"), [("eager", True), ("folded", True), ("fused", True), ("torchscript", False)]
+)
 def test_mixed_precision_is_of_pytorch_on_a_processor(
     saved: ASPPNet, tmp_path: Path, backend: str, mixed: bool
 ) -> None:
@@ -48,6 +50,13 @@ def test_mixed_precision_is_of_pytorch_on_a_processor(
 def test_other_precisions_leave_the_network_as_it_is(saved: ASPPNet, tmp_path: Path, precision: str) -> None:
     network = load_backend(small(), tmp_path / "model.pt", CPU, "eager", precision=precision)
     assert isinstance(network, ASPPNet)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "expected"), [("cpu", "float32", "fused"), ("cuda", "float16", "folded")]
+)
+def test_usual_back_end_is_the_fastest_without_another_package(device: str, precision: str, expected: str) -> None:
+    assert usual_backend(torch.device(device), precision) == expected
 
 
 def test_mean_of_several_is_run_by_the_back_end(saved: ASPPNet, tmp_path: Path) -> None:

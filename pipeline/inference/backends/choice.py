@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.inference.backends import onnx_runtime, openvino_runtime
 from pipeline.inference.backends.equality import TOLERANCE, first_line, largest_difference, require_fitting
 from pipeline.inference.backends.folding import fold_batch_norm
+from pipeline.inference.backends.fusing import can_fuse, fuse_activations
 from pipeline.inference.backends.packages import require_packages
 from pipeline.inference.backends.torch_compile import compile_network, require_compiler
 from pipeline.inference.backends.torchscript import open_torchscript, script_network
@@ -24,6 +25,7 @@ class Backend(str, Enum):
     Attributes:
         EAGER: PyTorch, layer by layer, as in training.
         FOLDED: PyTorch with batch normalization folded into the convolutions.
+        FUSED: The same, and oneDNN adds bias and shortcut and applies ReLU in the convolutions' pass; on processors.
         COMPILE: ``torch.compile``.
         TORCHSCRIPT: TorchScript, or a ``.ts`` file.
         ONNX: onnxruntime on the CPU, from the weights or from an ``.onnx`` file.
@@ -32,6 +34,7 @@ class Backend(str, Enum):
 
     EAGER = "eager"
     FOLDED = "folded"
+    FUSED = "fused"
     COMPILE = "compile"
     TORCHSCRIPT = "torchscript"
     ONNX = "onnx"
@@ -46,6 +49,7 @@ _CONVERT: dict[Backend, Callable[[nn.Module], nn.Module]] = {
     Backend.ONNX: onnx_runtime.convert_to_onnx,
     Backend.OPENVINO: openvino_runtime.convert_to_openvino,
 }
+_FOLDED = "Use --backend folded."
 SUFFIXES = {Backend.TORCHSCRIPT: (".ts",), Backend.ONNX: (".onnx",), Backend.OPENVINO: (".xml", ".onnx")}
 """Of the exported files that a back end runs."""
 
@@ -78,6 +82,8 @@ def check_backend(backend: str, exported_file: str | Path, device: torch.device)
                 f"backend {kind.value} runs on the CPU, device is {device}. Give another --backend, or the CPU: "
                 "--device \"\\$torch.device('cpu')\""
             )
+    if kind is Backend.FUSED and not can_fuse(device):
+        raise InputError(f"backend fused needs a processor and a PyTorch with oneDNN; device is {device}. {_FOLDED}")
     if kind is Backend.COMPILE:
         require_compiler(device)
     return kind
@@ -93,23 +99,38 @@ def _check_file(kind: Backend, path: Path) -> None:
         raise InputError(f"there is no exported_file {path}. Export the network first, or leave --exported_file out.")
 
 
-def with_backend(network: nn.Module, backend: Backend) -> nn.Module:
+def default_backend(device: torch.device, dtype: torch.dtype) -> Backend:
+    """Return the fastest back end that needs no other package and no compiler."""
+    return Backend.FUSED if can_fuse(device, dtype) else Backend.FOLDED
+
+
+def with_backend(network: nn.Module, backend: Backend, dtype: torch.dtype = torch.float32) -> nn.Module:
     """Have a network run by a back end.
 
     Args:
         network: with its weights loaded, on its device; it is not changed.
         backend: checked by :func:`check_backend`.
+        dtype: of the convolutions, which matters where they are fused alone: eager and folded take it from
+            ``torch.autocast``, and the others are in float32.
 
     Returns:
         What maps images ``(B, C, *spatial)`` to the same logits ``(B, K, *spatial)``; ``network`` itself where eager.
 
     Raises:
-        InputError: it cannot run this network, or its logits differ by more than 1e-3.
+        InputError: it cannot run this network, or not in this ``dtype``, or its logits differ by more than 1e-3.
     """
     if backend is Backend.EAGER:
         return network
     folded = fold_batch_norm(network)
-    return folded if backend is Backend.FOLDED else _in_runtime(folded, backend)
+    if backend is Backend.FOLDED:
+        return folded
+    return _fused(folded, dtype) if backend is Backend.FUSED else _in_runtime(folded, backend)
+
+
+def _fused(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    if not can_fuse("cpu", dtype):
+        raise InputError(f"backend fused cannot compute in {dtype} on this processor. Use --amp false, or folded.")
+    return fuse_activations(network, dtype)
 
 
 def _in_runtime(network: nn.Module, backend: Backend) -> nn.Module:
@@ -118,16 +139,14 @@ def _in_runtime(network: nn.Module, backend: Backend) -> nn.Module:
         difference = largest_difference(converted, network)
     # the runtimes have no common class for what they cannot do
     except Exception as error:
-        raise InputError(
-            f"backend {backend.value} cannot run this network: {first_line(error)} Use --backend folded."
-        ) from error
+        raise InputError(f"backend {backend.value} cannot run this network: {first_line(error)} {_FOLDED}") from error
     # a GPU rounds to TF32, each time in another order
     on_cpu = next(network.parameters()).device.type == "cpu"
     # not `>`: NaN is no equality either
     if on_cpu and not difference <= TOLERANCE:
         raise InputError(
             f"backend {backend.value} gives other logits than PyTorch: they differ by {difference:.2g}, allowed is "
-            f"{TOLERANCE:g}. Use --backend folded."
+            f"{TOLERANCE:g}. {_FOLDED}"
         )
     return converted
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from pipeline.errors import InputError
-from pipeline.inference.backends import Backend, check_backend, choice, open_exported, with_backend
+from pipeline.inference.backends import Backend, check_backend, choice, default_backend, open_exported, with_backend
 from pipeline.inference.backends.onnx_runtime import export_onnx
 from pipeline.networks import ASPPNet, MeanEnsemble
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-RUNTIMES = [Backend.FOLDED, Backend.TORCHSCRIPT, Backend.ONNX, Backend.OPENVINO]
+RUNTIMES = [Backend.FOLDED, Backend.FUSED, Backend.TORCHSCRIPT, Backend.ONNX, Backend.OPENVINO]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_backend_is_known_by_its_name(name: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_unknown_backend_is_refused() -> None:
-    message = "backend must be one of eager, folded, compile, torchscript, onnx, openvino, got 'tensorrt'"
+    message = "backend must be one of eager, folded, fused, compile, torchscript, onnx, openvino, got 'tensorrt'"
     with pytest.raises(InputError, match=message):
         check_backend("tensorrt", "", CPU)
 
@@ -92,6 +92,24 @@ def test_exported_file_is_run_without_what_exports(name: str, onnx_file: Path, m
 def test_backend_of_the_cpu_is_refused_on_a_gpu(name: str) -> None:
     with pytest.raises(InputError, match=rf"backend {name} runs on the CPU, device is cuda\. .*torch\.device\('cpu'\)"):
         check_backend(name, "", GPU)
+
+
+def test_fused_is_refused_where_onednn_is_not() -> None:
+    with pytest.raises(InputError, match=r"fused needs a processor .* device is cuda\. Use --backend folded"):
+        check_backend("fused", "", GPU)
+
+
+def test_fused_in_bfloat16_is_refused_where_the_processor_has_no_instructions(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "can_fuse", lambda device, dtype: dtype is torch.float32)
+    with pytest.raises(InputError, match=r"fused cannot compute in torch\.bfloat16 on this processor"):
+        with_backend(network, Backend.FUSED, torch.bfloat16)
+
+
+@pytest.mark.parametrize(("device", "expected"), [(CPU, Backend.FUSED), (GPU, Backend.FOLDED)])
+def test_what_runs_without_another_word(device: torch.device, expected: Backend) -> None:
+    assert default_backend(device, torch.float32) is expected
 
 
 def test_missing_compiler_is_found_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
