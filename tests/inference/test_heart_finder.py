@@ -206,6 +206,17 @@ def test_contrast_and_turn_are_found_together_and_told() -> None:
     assert torch.equal(predicted.argmax(dim=1), heart().rot90(2, (1, 2)))
 
 
+def test_orientation_found_by_trying_all_is_not_turned_again_by_the_right_ventricle() -> None:
+    upright = KnowsOneOrientation()
+
+    def knows_all_but_one(x: torch.Tensor) -> torch.Tensor:
+        return -1000.0 * (x - LEVELS.view(1, 4, 1, 1)).square() * (not upright(x).any())
+
+    # the RV of the scan lies at 195 degrees, half a turn from where it is wanted
+    decided = inferer(rv_direction=15.0).decide(image(), knows_all_but_one)
+    assert decided.view is not None and decided.view.shown == Appearance(turns=1)
+
+
 def test_border_around_a_small_slice_stays_dark() -> None:
     network = KnowsDarkBackground()
     predicted = HeartWindowInferer(-1, (56, 56), min_confidence=0.75)(1 - image(), network)
