@@ -1,4 +1,4 @@
-"""Says where the time goes inside a process, by watching methods of classes."""
+"""Says where the time goes inside a process, by watching methods of classes and functions of modules."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
 
@@ -16,10 +17,12 @@ class StageClock:
 
     Attributes:
         seconds: by stage. Work of several threads at once adds up to more than the wall time.
+        never_called: watched methods that nothing has called, as ``Class.method``: their stage says nothing.
     """
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.never_called: set[str] = set()
         self._lock = threading.Lock()
         self._thread = threading.local()
 
@@ -40,11 +43,11 @@ class StageClock:
                 self.seconds[name] += whole - inner
 
     @contextmanager
-    def watching(self, *methods: tuple[type, str, str]) -> Iterator[None]:
+    def watching(self, *methods: tuple[type | ModuleType, str, str]) -> Iterator[None]:
         """Count the time of methods until the block ends.
 
         Args:
-            methods: class, name of the method, name of the stage.
+            methods: class or module, name of the method or function, name of the stage.
         """
         with ExitStack() as stack:
             for owner, method, name in methods:
@@ -52,12 +55,15 @@ class StageClock:
             yield
 
     @contextmanager
-    def _watched(self, owner: type, method: str, name: str) -> Iterator[None]:
+    def _watched(self, owner: type | ModuleType, method: str, name: str) -> Iterator[None]:
         original = getattr(owner, method)
         own = method in vars(owner)
+        watched = f"{owner.__name__}.{method}"
+        self.never_called.add(watched)
 
         @functools.wraps(original)
         def timed(*args: Any, **kwargs: Any) -> Any:
+            self.never_called.discard(watched)
             with self.stage(name):
                 return original(*args, **kwargs)
 

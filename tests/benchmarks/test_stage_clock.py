@@ -49,3 +49,10 @@ def test_time_until_an_error_counts() -> None:
     with pytest.raises(RuntimeError, match="stop"), clock.stage("broken"):
         raise RuntimeError("stop")
     assert "broken" in clock.seconds
+
+
+def test_watched_methods_that_nothing_called_are_known() -> None:
+    clock = StageClock()
+    with clock.watching((Outer, "work", "outer"), (Inner, "work", "inner")):
+        Inner().work()
+    assert clock.never_called == {"Outer.work"}
