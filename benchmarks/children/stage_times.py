@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.children.convolution_peak import fastest, peak_flops
 from benchmarks.settings import BUNDLE
-from benchmarks.stage_clock import StageClock
+from benchmarks.stage_clock import Watched, time_stages
 from pipeline.inference.cohort import segment_cohort
 from pipeline.inference.heart_window import HeartWindowInferer, WindowInferer
 from pipeline.inference.phases import PhasePreprocessing
@@ -73,23 +72,14 @@ def watch_shapes(network: torch.nn.Module) -> Counter[tuple[int, ...]]:
 
 
 def time_round(evaluator: SupervisedEvaluator, output_dir: Path) -> dict[str, Any]:
-    """Segment the cohort once; a stage within another counts for the inner one alone.
-
-    Raises:
-        RuntimeError: a watched method was never called, so that its stage would count for nothing.
-    """
-    clock = StageClock()
-    with clock.watching(*watched_methods(evaluator)):
-        start = time.perf_counter()
-        result = segment_cohort(evaluator, output_dir, progress=False)
-        wall_s = time.perf_counter() - start
-    if clock.never_called:
-        raise RuntimeError(f"{', '.join(sorted(clock.never_called))} must be called by a cohort to be timed, was not.")
-    return {"wall_s": wall_s, "stages": dict(clock.seconds), "volumes": len(result.scans)}
+    """Segment the cohort once, see :func:`time_stages`."""
+    return time_stages(
+        lambda: len(segment_cohort(evaluator, output_dir, progress=False).scans), watched_methods(evaluator)
+    )
 
 
-def watched_methods(evaluator: SupervisedEvaluator) -> list[tuple[type, str, str]]:
-    """Return class, method and stage of all that is timed."""
+def watched_methods(evaluator: SupervisedEvaluator) -> list[Watched]:
+    """Return all that is timed."""
     return [
         (ScanReader, "__getitem__", "preprocess"),
         (PhasePreprocessing, "batch", "preprocess"),

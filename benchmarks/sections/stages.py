@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from benchmarks.pairing import Spread, spread
 from benchmarks.processes import run
 from benchmarks.report import Goal, Section, Table
+from benchmarks.sections.inference import OURS, prepare_nnunet
 from benchmarks.settings import Settings
 from benchmarks.volumes import choose_volumes, lay_out
 
 STAGES = {
+    "load": "load the weights, for each volume",
     "read": "read the file",
     "preprocess": "preprocess (grid, intensity)",
     "network": "network",
     "windows": "find the heart, cut and join windows",
     "invert": "invert to the scan's grid",
-    "postprocess": "softmax, argmax, largest component",
+    "postprocess": "labels (softmax, argmax, largest component)",
     "write": "write the mask",
     "measure": "measure, write the numbers",
     "other": "the rest (engine, listings)",
 }
+ZOO = "MONAI zoo UNet, SliceInferer"
+MANY_COPIES = 6
+"""Of the volumes for the programs that take a fraction of a second for one."""
 OTHERS_GOAL = 0.20
 PEAK_GOAL = 0.60
 NOTES = [
@@ -33,6 +41,10 @@ NOTES = [
     "process. FLOPs by `torch.utils.flop_counter`, two for a multiplication with its addition, of the network before "
     "layers are fused. The network by itself is timed after the cohort on noise of the sizes that the cohort gave it, "
     "the fastest of 8 repeats each; within the cohort it has its stage's time, caches and cores shared with the rest.",
+    f"Beside the peers: two volumes, {MANY_COPIES} copies of each for this project and MONAI's; each program in one "
+    "process of its own, after a round that warms up, medians of rounds. nnU-Net by its "
+    "`predict_from_files_sequential`: its command reads and writes beside the network, in other processes. An empty "
+    "cell: the program has no such stage, or it is within another one.",
 ]
 
 
@@ -46,7 +58,51 @@ def measure(settings: Settings) -> Section:
     precision = "bfloat16" if found["amp"] else "float32"
     peak, share = peak_table(found["shapes"], found["peak_flops"], precision)
     goals = goals_of(others, share, share_within(found["rounds"], found["shapes"], found["peak_flops"]))
-    return Section("Stages of a volume", [stages, peak], NOTES, goals, found)
+    programs = peers_rounds(settings)
+    tables = [stages, peak, programs_table(programs)]
+    return Section("Stages of a volume", tables, NOTES, goals, {**found, "programs": programs})
+
+
+def peers_rounds(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """Return the rounds of all programs on the same volumes, by program."""
+    volumes = choose_volumes(settings.dataset_dir, 1 if settings.quick else 2)
+    few = lay_out(volumes, 1, settings.work_dir / "stages_few")
+    many = lay_out(volumes, MANY_COPIES, settings.work_dir / "stages_many")
+    commands: dict[str, list[str | Path]] = {
+        OURS: [sys.executable, "-m", "benchmarks.children.stage_times", many],
+        ZOO: [sys.executable, "-m", "benchmarks.peers.stock_stages", "zoo_unet.yaml", many],
+    }
+    if settings.peers_python:
+        model = prepare_nnunet(settings) / "models" / "2d"
+        peer: list[str | Path] = [settings.peers_python, "-m"]
+        commands["nnU-Net 2D"] = [*peer, "benchmarks.peers.nnunet_stages", model, few]
+        commands["myopari"] = [*peer, "benchmarks.peers.myopari_stages", few]
+    found = {}
+    for place, (name, command) in enumerate(commands.items()):
+        output_dir = settings.work_dir / f"stages_masks{place}"
+        shutil.rmtree(output_dir, ignore_errors=True)
+        output = run([*command, output_dir, "--rounds", str(settings.repeats)]).output
+        found[name] = json.loads(output.splitlines()[-1])["rounds"]
+    return found
+
+
+def programs_table(programs: Mapping[str, list[dict[str, Any]]]) -> Table:
+    """Return the table of the stages of all programs, milliseconds a volume.
+
+    Args:
+        programs: rounds as for :func:`stage_table`, by program.
+    """
+    rows = [[title, *(stage_ms(stage, rounds) for rounds in programs.values())] for stage, title in STAGES.items()]
+    walls = [spread([1000 * found["wall_s"] / found["volumes"] for found in rounds]) for rounds in programs.values()]
+    rows.append(["all", *(wall.text(0) for wall in walls)])
+    return Table(["ms a volume", *programs], rows, "Beside the peers")
+
+
+def stage_ms(stage: str, rounds: list[dict[str, Any]]) -> str:
+    """Return the milliseconds a volume of a stage, empty where the program has none."""
+    if stage != "other" and not any(stage in found["stages"] for found in rounds):
+        return ""
+    return f"{spread([1000 * seconds_of(stage, found) / found['volumes'] for found in rounds]).median:.1f}"
 
 
 def goals_of(others: Spread, alone: float, within: Spread) -> list[Goal]:
@@ -87,6 +143,8 @@ def stage_table(rounds: list[dict[str, Any]]) -> tuple[Table, Spread]:
     """
     rows = []
     for stage, title in STAGES.items():
+        if stage == "load":
+            continue  # once a process
         times = [1000 * seconds_of(stage, found) / found["volumes"] for found in rounds]
         shares = [100 * seconds_of(stage, found) / found["wall_s"] for found in rounds]
         rows.append([title, spread(times).text(1), spread(shares).text(1)])

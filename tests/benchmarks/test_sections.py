@@ -11,7 +11,7 @@ from benchmarks.processes import Measured
 from benchmarks.sections import scale
 from benchmarks.sections.inference import OURS, Program, compare, goal_of, per_volume, shared_name
 from benchmarks.sections.quick_training import section_of
-from benchmarks.sections.stages import others_share, peak_table, share_within, stage_table
+from benchmarks.sections.stages import others_share, peak_table, programs_table, share_within, stage_table
 from benchmarks.sections.start_up import over_imports
 from benchmarks.sections.training import stage_table as training_stages
 from benchmarks.settings import Settings
@@ -50,6 +50,18 @@ def test_what_no_stage_accounts_for_is_the_rest() -> None:
 def test_everything_but_the_network() -> None:
     rounds = [{"wall_s": 2.0, "stages": {"network": 1.5}, "volumes": 10}]
     assert others_share(rounds).median == pytest.approx(0.25)
+
+
+def test_programs_stand_beside_each_other_by_their_stages() -> None:
+    programs = {
+        OURS: [{"wall_s": 2.0, "stages": {"network": 1.5, "read": 0.4}, "volumes": 10}],
+        "nnU-Net 2D": [{"wall_s": 6.0, "stages": {"network": 5.0, "load": 0.5}, "volumes": 2}],
+    }
+    rows = {row[0]: row[1:] for row in programs_table(programs).rows}
+    assert rows["network"] == ["150.0", "2500.0"]
+    assert rows["load the weights, for each volume"] == ["", "250.0"]
+    assert rows["the rest (engine, listings)"] == ["10.0", "250.0"]
+    assert rows["all"] == ["200", "3000"]
 
 
 def test_share_of_the_peak_weighs_inputs_by_their_time() -> None:
