@@ -44,7 +44,8 @@ NOTES = [
     f"Beside the peers: two volumes, {MANY_COPIES} copies of each for this project and MONAI's; each program in one "
     "process of its own, after a round that warms up, medians of rounds. nnU-Net by its "
     "`predict_from_files_sequential`: its command reads and writes beside the network, in other processes. An empty "
-    "cell: the program has no such stage, or it is within another one.",
+    "cell: the program has no such stage, or it is within another one. This project's network is computed in bfloat16 "
+    "where the processor has instructions for it, the others in float32.",
 ]
 
 

@@ -54,9 +54,11 @@ def test_a_row_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(scope="module")
 def dataset_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five phantom patients in ACDC's layout."""
+    """Five phantom patients in ACDC's layout, of few slices."""
     folder = tmp_path_factory.mktemp("options") / "training"
-    make_phantom_cohort(folder, num_patients=5, num_phases=2, seed=0)
+    sizes = {"in_plane_size": (128, 128), "num_slices": (4, 5)}
+    spacings = {"in_plane_spacing_mm": (1.5, 1.6), "slice_spacing_mm": (10.0, 20.0)}
+    make_phantom_cohort(folder, num_patients=5, num_phases=2, **sizes, **spacings)
     return folder
 
 
