@@ -61,7 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dataset_dir", type=Path, default=data / "acdc" / "training", help="ACDC's folder training")
     parser.add_argument("--peers_python", default="", help="interpreter of nnU-Net and myopari (default: none)")
     parser.add_argument("--only", type=section_names, default=list(SECTIONS), help=f"of {','.join(SECTIONS)}")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds (default: 3)")
+    parser.add_argument("--repeats", type=int, default=Settings.repeats, help="rounds (default: 3)")
     parser.add_argument("--work_dir", type=Path, default=ROOT / "runs" / "bench", help="(default: runs/bench)")
     parser.add_argument("--backends", default="", help="of inference.yaml beside its default, such as onnx,openvino")
     parser.add_argument("--slow", action="store_true", help="also nnU-Net 3D with mirroring, minutes a volume")
@@ -99,8 +99,24 @@ def facts_of(settings: Settings, section: str) -> dict[str, object]:
     found = {"ours": versions(sys.executable, OURS)}
     if settings.peers_python:
         found["peers"] = versions(settings.peers_python, PEERS)
-    command = f"python -m benchmarks.bench --only {section}" + (" --quick" if settings.quick else "")
+    command = command_of(settings, section)
     return {"commit": commit(), "command": command, "machine": machine_facts(), "versions": found}
+
+
+def command_of(settings: Settings, section: str) -> str:
+    """Return the command that measures a section so again: all that changes the result, no path of this machine."""
+    words = ["python -m benchmarks.bench --only", section]
+    if settings.quick:
+        words.append("--quick")  # which has one round
+    elif settings.repeats != Settings.repeats:
+        words.append(f"--repeats {settings.repeats}")
+    if settings.peers_python:
+        words.append("--peers_python PYTHON")
+    if settings.slow:
+        words.append("--slow")
+    if settings.backends:
+        words.append(f"--backends {','.join(settings.backends)}")
+    return " ".join(words)
 
 
 def write_page(folder: Path) -> Path:

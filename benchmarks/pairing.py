@@ -28,6 +28,10 @@ class Spread:
         shown = f"{self.median:.{digits}f}{unit}"
         return shown if self.count == 1 else f"{shown} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
+    def reached(self, digits: int = 2, unit: str = "") -> str:
+        """Return :meth:`text` with the unit behind it, for a goal, which says so where it rests on one round."""
+        return f"{self.text(digits)}{unit}" + (" (one round)" if self.count == 1 else "")
+
 
 def spread(values: Sequence[float]) -> Spread:
     """Return median, lowest and highest of some values.

@@ -3,15 +3,14 @@
     python -m benchmarks.children.stage_times INPUT_DIR OUTPUT_DIR [--rounds 3]
 
 The last line is JSON: ``rounds`` (wall seconds, seconds a stage, volumes), ``shapes`` (what the network was given:
-calls, FLOPs a call, seconds a call), ``amp`` (mixed precision) and ``peak_flops`` (a second, of the fastest of large
-convolutions and products in the same precision).
+calls a round, FLOPs a call, seconds a call), ``amp`` (mixed precision) and ``peak_flops`` (a second, of the fastest of
+large convolutions and products in the same precision).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.children.convolution_peak import fastest, peak_flops
 from benchmarks.settings import BUNDLE
-from benchmarks.stage_clock import StageClock
+from benchmarks.stage_clock import Watched, time_stages
 from pipeline.inference.cohort import segment_cohort
+from pipeline.inference.heart_window import HeartWindowInferer, WindowInferer
 from pipeline.inference.phases import PhasePreprocessing
 from pipeline.inference.reading import ScanReader
 from pipeline.inference.source import FileSource
@@ -72,36 +72,48 @@ def watch_shapes(network: torch.nn.Module) -> Counter[tuple[int, ...]]:
 
 
 def time_round(evaluator: SupervisedEvaluator, output_dir: Path) -> dict[str, Any]:
-    """Segment the cohort once; a stage within another counts for the inner one alone."""
-    clock = StageClock()
-    watched = clock.watching(
+    """Segment the cohort once, see :func:`time_stages`."""
+    return time_stages(
+        lambda: len(segment_cohort(evaluator, output_dir, progress=False).scans), watched_methods(evaluator)
+    )
+
+
+def watched_methods(evaluator: SupervisedEvaluator) -> list[Watched]:
+    """Return all that is timed."""
+    return [
         (ScanReader, "__getitem__", "preprocess"),
         (PhasePreprocessing, "batch", "preprocess"),
         (LoadVolumed, "__call__", "read"),
-        (type(evaluator.inferer), "__call__", "windows"),
+        (HeartWindowInferer, "decide", "windows"),
+        (WindowInferer, "__call__", "windows"),
         (type(evaluator.network), "__call__", "network"),
         (Invertd, "__call__", "invert"),
         *((kind, "__call__", "postprocess") for kind in POSTPROCESSING),
         (FileSource, "write_mask", "write"),
         (StudyWriter, "__call__", "measure"),
-    )
-    with watched:
-        start = time.perf_counter()
-        result = segment_cohort(evaluator, output_dir, progress=False)
-        wall_s = time.perf_counter() - start
-    return {"wall_s": wall_s, "stages": dict(clock.seconds), "volumes": len(result.scans)}
+    ]
 
 
 def work_of(
     shape: tuple[int, ...], calls: float, definition: torch.nn.Module, network: torch.nn.Module
 ) -> dict[str, Any]:
-    """Return what the network costs on one shape of input; FLOPs are counted on its plain definition."""
+    """Return what the network costs on one shape of input, by itself."""
     images = torch.rand(shape)
     with torch.inference_mode():
-        with FlopCounterMode(display=False) as counter:
-            definition(images)
         seconds = fastest(lambda: network(images))
-    return {"shape": list(shape), "calls": calls, "flops": counter.get_total_flops(), "seconds": seconds}
+    return {"shape": list(shape), "calls": calls, "flops": flops_of(definition, images), "seconds": seconds}
+
+
+def flops_of(definition: torch.nn.Module, images: torch.Tensor) -> int:
+    """Return the operations of a network, two for a multiplication with its addition.
+
+    Args:
+        definition: of PyTorch's own layers: the counter does not see the operators that the back end ``fused`` calls.
+        images: its input.
+    """
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        definition(images)
+    return int(counter.get_total_flops())
 
 
 if __name__ == "__main__":

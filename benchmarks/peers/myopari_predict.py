@@ -12,6 +12,7 @@ import importlib.util
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -20,15 +21,31 @@ import numpy as np
 def main() -> None:
     """Segment."""
     source, target = map(Path, sys.argv[1:])
+    segment_folder(load_processor(), source, target)
+
+
+def segment_folder(processor: Any, source: Path, target: Path) -> int:
+    """Segment the scans of a folder, and return their number."""
     target.mkdir(parents=True, exist_ok=True)
-    processor = load_processor()
-    for path in sorted(source.glob("*.nii.gz")):
-        image = nib.load(path)
-        mask = processor.segment(np.asarray(image.dataobj, dtype=np.float32))
-        nib.save(nib.Nifti1Image(mask.astype(np.uint8), image.affine), target / path.name)
+    paths = sorted(source.glob("*.nii.gz"))
+    for path in paths:
+        voxels, affine = read_scan(path)
+        write_mask(target / path.name, processor.segment(voxels), affine)
+    return len(paths)
 
 
-def load_processor() -> object:
+def read_scan(path: Path) -> tuple[Any, Any]:
+    """Return voxels and affine."""
+    image = nib.load(path)
+    return np.asarray(image.dataobj, dtype=np.float32), image.affine
+
+
+def write_mask(path: Path, mask: Any, affine: Any) -> None:
+    """Write a mask on the grid of its scan."""
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), path)
+
+
+def load_processor() -> Any:
     """Return myopari's ``SEG_module`` on the CPU, without its windows."""
     found = importlib.util.find_spec("myopari")
     if found is None or found.submodule_search_locations is None:

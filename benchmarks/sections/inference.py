@@ -59,9 +59,10 @@ class Program:
     Attributes:
         name: in the table.
         command: of input and output folder.
-        copies: of the volumes in the larger cohort: as many as take some times the second or two by which start-up
-            varies.
+        copies: how many times the smaller cohort the larger one is: as many as take some times the second or two by
+            which start-up varies.
         rounds: at most so many.
+        processes: that share the scans; the smaller cohort has one for each at least.
         env: variables that the command is started with.
     """
 
@@ -69,35 +70,46 @@ class Program:
     command: Callable[[Path, Path], Sequence[str | Path]]
     copies: int
     rounds: int = 1000
+    processes: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
+
+    def copies_of(self, volumes: int) -> tuple[int, int]:
+        """Return the copies of so many volumes in the smaller and the larger cohort."""
+        few = -(-self.processes // volumes)
+        return few, few * self.copies
 
 
 def measure(settings: Settings) -> Section:
     """Time all programs."""
     slow_volumes, fast_volumes = (1, 2) if settings.quick else (2, 6)
-    groups = [(slow_volumes, slow_programs(settings)), (fast_volumes, fast_programs(settings))]
+    groups = [(fast_volumes, fast_programs(settings))]
+    if settings.peers_python:
+        groups.insert(0, (slow_volumes, slow_programs(settings)))
     tables, goals, measured = [], [], {}
     for number, programs in groups:
-        if len(programs) < 2:
-            continue
         volumes = choose_volumes(settings.dataset_dir, number)
         times = time_programs(programs, volumes, settings)
         table, ratios = compare(times, programs, number)
         tables.append(table)
         goals += [goal_of(name, ratio) for name, ratio in ratios.items()]
         measured[table.caption] = {"volumes": [path.name for path in volumes], "times": times}
-    notes = NOTES if settings.peers_python else [*NOTES, "nnU-Net and myopari were not measured: no `--peers_python`."]
-    return Section("Cohort inference, NIfTI to NIfTI", tables, notes, goals, measured)
+    return Section("Cohort inference, NIfTI to NIfTI", tables, [*NOTES, *left_out(settings)], goals, measured)
+
+
+def left_out(settings: Settings) -> list[str]:
+    """Return notes on what was not measured."""
+    if not settings.peers_python:
+        return ["nnU-Net and myopari were not measured: no `--peers_python`."]
+    return [] if settings.slow else ["nnU-Net 3D with mirroring was not run (`--slow` does): minutes a volume."]
 
 
 def slow_programs(settings: Settings) -> list[Program]:
     """Return this project and the peers that take seconds a volume."""
-    programs = [Program(OURS, ours, 2 if settings.quick else 64), shared_by_cores(2 if settings.quick else 96)]
-    if not settings.peers_python:
-        return programs
     models = prepare_nnunet(settings) / "models"
     script = PEERS_DIR / "myopari_predict.py"
-    programs += [
+    programs = [
+        Program(OURS, ours, 2 if settings.quick else 64),
+        shared_by_cores(2 if settings.quick else 96),
         Program("myopari", lambda source, target: [settings.peers_python, script, source, target], 4),
         Program("nnU-Net 2D", nnunet(settings, models / "2d", mirroring=False), 6),
         Program("nnU-Net 2D, mirrored", nnunet(settings, models / "2d", mirroring=True), 4, rounds=1),
@@ -128,8 +140,9 @@ def ours(source: Path, target: Path) -> Sequence[str | Path]:
 
 def shared_by_cores(copies: int) -> Program:
     """Return the same by ``torchrun``: a process of one thread for each core, which share the scans."""
-    command = shared_inference_command(sys.executable, available_cores())
-    return Program(shared_name(), command, copies, env={"OMP_NUM_THREADS": "1"})
+    cores = available_cores()
+    command = shared_inference_command(sys.executable, cores)
+    return Program(shared_name(), command, copies, processes=cores, env={"OMP_NUM_THREADS": "1"})
 
 
 def shared_name() -> str:
@@ -189,21 +202,22 @@ def time_programs(
 
         return once
 
+    copies = {program.name: program.copies_of(len(volumes)) for program in programs}
     jobs, rounds = {}, {}
     for program in programs:
-        for copies in (1, program.copies):
-            jobs[f"{program.name}/{copies}"] = job(program, copies)
-            rounds[f"{program.name}/{copies}"] = min(program.rounds, settings.repeats)
+        for size, number in zip(("few", "many"), copies[program.name], strict=True):
+            jobs[f"{program.name}/{size}"] = job(program, number)
+            rounds[f"{program.name}/{size}"] = min(program.rounds, settings.repeats)
     times = interleave(jobs, rounds)
     return {
-        program.name: {
-            "few": [len(volumes)],
-            "many": [len(volumes) * program.copies],
-            "few_s": times[f"{program.name}/1"],
-            "many_s": times[f"{program.name}/{program.copies}"],
-            "peak_gb": peaks[program.name],
+        name: {
+            "few": [len(volumes) * few],
+            "many": [len(volumes) * many],
+            "few_s": times[f"{name}/few"],
+            "many_s": times[f"{name}/many"],
+            "peak_gb": peaks[name],
         }
-        for program in programs
+        for name, (few, many) in copies.items()
     }
 
 
@@ -267,6 +281,6 @@ def goal_of(name: str, ratio: Spread) -> Goal:
     return Goal(
         f"seconds a volume, {name} against ours, a process a core",
         f"{goal:.0f}x",
-        f"{ratio.text(1)}x",
+        ratio.reached(1, "x"),
         ratio.median >= goal,
     )

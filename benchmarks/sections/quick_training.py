@@ -44,7 +44,7 @@ def section_of(minutes: float, figures: dict[str, object]) -> Section:
     goal = Goal(
         f"ACDC fold 0 to validation Dice {DICE_GOAL:.2f}",
         f"at most {MINUTES_GOAL:.0f} minutes",
-        f"{minutes:.1f} minutes, Dice {dice:.3f}",
+        f"{minutes:.1f} minutes, Dice {dice:.3f} (one round)",
         reached,
     )
     return Section("A training until its network is good", [table], NOTES, [goal], {"minutes": minutes, "dice": dice})

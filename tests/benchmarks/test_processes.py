@@ -28,3 +28,10 @@ def test_first_appearance_of_a_file_is_timed(tmp_path: Path) -> None:
 
 def test_a_file_that_never_appears_has_no_time(tmp_path: Path) -> None:
     assert run([sys.executable, "-c", ""], until=tmp_path / "mark").first_s is None
+
+
+def test_memory_of_all_processes_is_sampled() -> None:
+    child = "import time; held = bytearray(80_000_000); time.sleep(1.5)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    done = run([sys.executable, "-c", code], tree=True)
+    assert done.tree_bytes is not None and done.tree_bytes > 80_000_000

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.stage_clock import StageClock
+from benchmarks.stage_clock import StageClock, time_stages
 
 
 class Outer:
@@ -49,3 +49,28 @@ def test_time_until_an_error_counts() -> None:
     with pytest.raises(RuntimeError, match="stop"), clock.stage("broken"):
         raise RuntimeError("stop")
     assert "broken" in clock.seconds
+
+
+def test_watched_methods_that_nothing_called_are_known() -> None:
+    clock = StageClock()
+    with clock.watching((Outer, "work", "outer"), (Inner, "work", "inner")):
+        Inner().work()
+    assert clock.never_called == {"Outer.work"}
+
+
+def test_stages_of_a_piece_of_work() -> None:
+    found = time_stages(lambda: Outer().work(), [(Outer, "work", "outer"), (Inner, "work", "inner")])
+    assert (found["volumes"], found["stages"].keys()) == (7, {"outer", "inner"})
+    assert found["wall_s"] >= sum(found["stages"].values())
+
+
+def test_a_stage_that_nothing_calls_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match=r"Outer\.work must be called by the work to be timed, was not"):
+        time_stages(lambda: Inner().work(), [(Outer, "work", "outer")])
+
+
+def test_functions_of_a_module_are_watched_where_they_are_looked_up() -> None:
+    clock = StageClock()
+    with clock.watching((time, "monotonic", "clock")):
+        time.monotonic()
+    assert "clock" in clock.seconds and time.monotonic.__module__ == "time"
