@@ -11,7 +11,7 @@ _EXAMPLES = """\
 examples:
   python -m pipeline cross-validate --bundle_root B --config_file "['train.yaml','acdc.yaml']" \\
     --dataset_dir DIR --output_dir runs/cv
-  two folds at a time, each on half of the cores
+  two folds at a time, each on half of the cores, the last of five on all
     … --jobs 2
   only some folds, and any setting of the configuration
     … --folds 0,1 --max_epochs 40

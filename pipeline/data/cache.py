@@ -1,4 +1,4 @@
-"""Keeps preprocessed volumes: in memory where they fit, on disk where they do not."""
+"""Keeps preprocessed volumes: on the GPU where asked for, in memory where they fit, on disk where they do not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
-from monai.transforms import Compose, RandomizableTrait
+from monai.transforms import Compose, RandomizableTrait, Transform
 
 from pipeline.errors import InputError
 
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 SAMPLES_TO_ESTIMATE = 3
 GIB = 2**30
+CPU = torch.device("cpu")
 
 
 def cache_dataset(
@@ -37,11 +38,12 @@ def cache_dataset(
     memory_share: float = 0.5,
     num_workers: int | None = None,
     progress: bool = True,
+    device: torch.device | str = CPU,
 ) -> Dataset:
     """Preprocess all cases once and keep the results.
 
-    The size of the cache is estimated from a few cases before it fills. It goes to memory where it takes at most
-    ``memory_share`` of what is free now, else to disk.
+    The size of the cache is estimated from a few cases before it fills. It goes to the memory of ``device`` where it
+    takes at most ``memory_share`` of what is free there now, else to that of the CPU by the same rule, else to disk.
 
     Args:
         data: the datalist.
@@ -50,6 +52,7 @@ def cache_dataset(
         memory_share: of the free memory, in (0, 1].
         num_workers: threads that fill the memory cache; ``None`` for one a core.
         progress: whether to show a progress bar in a terminal; MONAI's would fill a log.
+        device: in whose memory the volumes are kept, and given. Items on a GPU are for this process alone.
 
     Returns:
         MONAI's ``CacheDataset`` or ``PersistentDataset``. The items of the first are shared, not copied: do not change
@@ -66,10 +69,14 @@ def cache_dataset(
     needed = estimate_bytes(data, transform)
     if not data:
         return Dataset(data, transform)
-    free = int(psutil.virtual_memory().available * memory_share)
-    if needed <= free:
-        logger.info(f"Caching {len(data)} cases in memory, about {needed / GIB:.2f} GiB.")
-        return _in_memory(data, transform, num_workers or torch.get_num_threads(), progress and sys.stderr.isatty())
+    # the threads that fill the cache do not share what "cuda" means here: the one GPU of this process
+    exact = torch.empty(0, device=device).device
+    for place in dict.fromkeys((exact, CPU)):
+        free = int(_free_bytes(place) * memory_share)
+        if needed <= free:
+            logger.info(f"Caching {len(data)} cases in memory ({place}), about {needed / GIB:.2f} GiB.")
+            steps = _then_moved(transform, place)
+            return _in_memory(data, steps, num_workers or torch.get_num_threads(), progress and sys.stderr.isatty())
     folder = _disk_folder(Path(cache_dir), needed, free)
     logger.info(f"Caching {len(data)} cases in {cache_dir}, about {needed / GIB:.2f} GiB: memory has no room for them.")
     return _on_disk(data, transform, folder)
@@ -84,6 +91,24 @@ def estimate_bytes(data: Sequence[dict[str, Any]], transform: Callable[[dict[str
         return 0
     chosen = np.unique(np.linspace(0, len(data) - 1, min(SAMPLES_TO_ESTIMATE, len(data))).astype(int))
     return len(data) * max((_item_bytes(transform(data[i])) for i in chosen), default=0)
+
+
+class _Move(Transform):
+    """Moves the tensors of an item to a device; the grids of its volumes stay where MONAI keeps them, on the CPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        return {key: value.to(self.device) if isinstance(value, torch.Tensor) else value for key, value in item.items()}
+
+
+def _then_moved(transform: Compose, device: torch.device) -> Compose:
+    return transform if device == CPU else Compose([*transform.transforms, _Move(device)])
+
+
+def _free_bytes(device: torch.device) -> int:
+    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
 
 
 def _in_memory(data: Sequence[dict[str, Any]], transform: Compose, num_workers: int, progress: bool) -> CacheDataset:

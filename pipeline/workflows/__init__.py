@@ -3,7 +3,7 @@
 from pipeline.inference.backends import check_backend
 from pipeline.inference.collate import collate_phases
 from pipeline.workflows.backend import load_backend, usual_backend
-from pipeline.workflows.device import fast_in_16_bits, load_network, place, precision
+from pipeline.workflows.device import check_cache_device, fast_in_16_bits, load_network, pins_memory, place, precision
 from pipeline.workflows.evaluation import run_evaluation
 from pipeline.workflows.finetune import encoder_slower, pretrained_network
 from pipeline.workflows.inference import run_inference
@@ -16,6 +16,7 @@ from pipeline.workflows.training import run_training
 
 __all__ = [
     "check_backend",
+    "check_cache_device",
     "check_resume",
     "collate_phases",
     "count_iterations",
@@ -28,6 +29,7 @@ __all__ = [
     "load_backend",
     "load_network",
     "one_cycle",
+    "pins_memory",
     "place",
     "precision",
     "preflight",

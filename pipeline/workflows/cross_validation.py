@@ -26,7 +26,13 @@ from pipeline.reporting.table import format_summary
 from pipeline.tracking import Run, RunTracker, log_evaluation
 from pipeline.tracking.run import UNSENT_NAME
 from pipeline.workflows.folder_lock import require_free, sole_user
-from pipeline.workflows.launch import BundleTraining, SideBySide, describe_exit, run_training_process
+from pipeline.workflows.launch import (
+    BundleTraining,
+    SideBySide,
+    describe_exit,
+    run_training_process,
+    sizes_of_rounds,
+)
 from pipeline.workflows.record import run_params
 from pipeline.workflows.training_record import TrainingRecord
 
@@ -80,7 +86,9 @@ def cross_validate(
         folds: from 0; all of the configuration's where None.
         any_code: also pool folds that other versions of the package trained.
         jobs: folds that are trained at a time, each with its share of the cores and its output in ``training.log`` of
-            its folder.
+            its folder. A last round of fewer folds shares all cores among these. The number of threads changes the
+            rounding, hence the weights: the same command on the same machine gives the same ones, another ``jobs``
+            others, and a fold that was interrupted goes on with the threads of its new round.
         tell: called with each line for the person who waits.
 
     Returns:
@@ -183,6 +191,10 @@ class _Plan:
         """Return whether the server has taken all of a finished fold; else it is sent when the fold is resumed."""
         return not (self.tracker.enabled and (self.folder(fold) / UNSENT_NAME).is_file())
 
+    def is_done(self, fold: int) -> bool:
+        """Return whether nothing of a fold is left to do."""
+        return self.is_finished(fold) and self.is_recorded(fold)
+
 
 def _train_all(plan: _Plan, run: Run, jobs: int, tell: Tell) -> list[int]:
     """Train the folds that are not finished; return those that are not finished now."""
@@ -199,11 +211,13 @@ def _train_all(plan: _Plan, run: Run, jobs: int, tell: Tell) -> list[int]:
 
 def _train_side_by_side(plan: _Plan, run: Run, jobs: int, tell: Tell) -> list[bool]:
     stop = Event()
+    waiting = [fold for fold in plan.folds if not plan.is_done(fold)]
+    at_a_time = dict(zip(waiting, sizes_of_rounds(len(waiting), jobs), strict=True))
 
     def train(fold: int) -> bool:
         if stop.is_set():
             return False
-        beside = SideBySide(jobs, plan.folder(fold) / LOG_FILE)
+        beside = SideBySide(at_a_time.get(fold, jobs), plan.folder(fold) / LOG_FILE)
         try:
             return _train(plan, fold, run, tell, goes_on=lambda: not stop.is_set(), beside=beside)
         except BaseException:
@@ -228,7 +242,7 @@ def _train(
     beside: SideBySide | None = None,
 ) -> bool:
     """Train one fold where it is not finished; return whether it is now."""
-    if plan.is_finished(fold) and plan.is_recorded(fold):
+    if plan.is_done(fold):
         tell(f"Fold {fold}: finished before, in {plan.folder(fold)}.")
     else:
         tell(f"Fold {fold}: training in {plan.folder(fold)}{f', see {LOG_FILE} there' if beside else ''}.")

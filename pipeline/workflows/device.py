@@ -71,19 +71,51 @@ def require_device(device: torch.device | str) -> None:
     Raises:
         InputError: there is no such device, or only its name came.
     """
-    try:
-        wanted = torch.device(device)
-        torch.empty(1, device=wanted)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise InputError(
-            f"device must be one of this machine, which has {_devices()}, got '{device}'. Leave it out to have it "
-            "chosen."
-        ) from error
+    _require_present("device", device)
     if isinstance(device, str):
         raise InputError(
             f"device must be a torch.device, got the text '{device}'. Write it as --device "
             f"\"\\$torch.device('{device}')\", or leave it out to have it chosen."
         )
+
+
+def check_cache_device(cache_device: torch.device | str, num_workers: int) -> None:
+    """Find out before the cache fills whether volumes can be kept on a device.
+
+    Args:
+        cache_device: of the preprocessed volumes; here its name does too.
+        num_workers: processes that would cut samples from them.
+
+    Raises:
+        InputError: there is no such device, or other processes than this one would need what lies on a GPU.
+    """
+    _require_present("cache_device", cache_device)
+    if torch.device(cache_device).type != "cpu" and num_workers:
+        raise InputError(
+            f"num_workers must be 0 where cache_device is {cache_device}: other processes cannot cut samples from "
+            f"volumes on a GPU, got {num_workers}. Give --num_workers 0, or --cache_device cpu."
+        )
+
+
+def pins_memory(device: torch.device | str, cache_device: torch.device | str = "cpu") -> bool:
+    """Say whether batches should lie in pinned memory: those that go from the CPU to a GPU, which copies them faster.
+
+    Args:
+        device: that the batches are needed on.
+        cache_device: that the volumes lie on; what is on a GPU already cannot be pinned.
+    """
+    return torch.device(device).type == "cuda" and torch.device(cache_device).type == "cpu"
+
+
+def _require_present(name: str, device: torch.device | str) -> None:
+    try:
+        wanted = torch.device(device)
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(
+            f"{name} must be one of this machine, which has {_devices()}, got '{device}'. Leave it out to have it "
+            "chosen."
+        ) from error
 
 
 def _devices() -> str:

@@ -118,12 +118,26 @@ def parse_overrides(words: list[str]) -> dict[str, str]:
     return overrides
 
 
+def sizes_of_rounds(number: int, jobs: int) -> list[int]:
+    """Return for each of some trainings how many run at the same time in its round, itself among them.
+
+    The last round has those that are left, which share all cores: of five, two at a time, the fifth has them alone.
+    It follows from the numbers and not from the clock, so that the same command gives each training the same number
+    of threads. The last round may begin while one of the round before still comes to its end.
+
+    Args:
+        number: of trainings.
+        jobs: trainings at a time.
+    """
+    return [min(jobs, number - first) for first in range(0, number, jobs) for _ in range(min(jobs, number - first))]
+
+
 @dataclass(frozen=True)
 class SideBySide:
     """How trainings run at the same time: each with its share of the cores, and a file for what it says.
 
     Attributes:
-        jobs: number of trainings at a time.
+        jobs: number of trainings at a time, see ``sizes_of_rounds``.
         log: file that the output goes to, after what it holds already.
     """
 

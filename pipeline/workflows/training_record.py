@@ -19,7 +19,7 @@ from pipeline.workflows.record import SPLIT_FILE
 RECORD_FILE = "training.json"
 # where a training reads and writes, and which fold it validates on: the same training in another place
 _PLACES = frozenset(
-    {"bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "cache_dir", "memory_share"}
+    {"bundle_root", "dataset_dir", "output_dir", "ckpt_dir", "cache_dir", "cache_device", "memory_share"}
     | {"tracking_uri", "experiment_name", "run_name", "record", "resume", "fold"}
 )
 # without which the state of a training means nothing, or something else

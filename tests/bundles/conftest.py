@@ -182,6 +182,17 @@ def train_in_two_processes(place: Place, cohort: Path) -> Result[str]:
     return place.run(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *words])
 
 
+def segment_in_two_processes(place: Place, cohort: Path) -> Result[str]:
+    """Segment three scans by ``torchrun``, on CPUs, with the weights that ship."""
+    scans = place.scratch / "three"
+    scans.mkdir()
+    for scan in cohort.glob("patient00[123]/*_frame01.nii.gz"):
+        shutil.copy(scan, scans)
+    names = ("inference", "multi_gpu_inference")
+    words = place.command("evaluating", *names, dataset_dir=scans, output_dir=place.scratch / "three_segmented")
+    return place.run(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *words])
+
+
 def train_with_misspelt_setting(place: Place, cohort: Path) -> Result[str]:
     """``--max_epoch 3``, which MONAI passes over."""
     out = place.scratch / "misspelt"
@@ -193,6 +204,7 @@ JOBS: dict[str, tuple[Callable[[Place, Path], Any], str]] = {
     "root_use": (use_at_root, "at_root"),
     "elsewhere_use": (use_elsewhere, "elsewhere"),
     "two_processes": (train_in_two_processes, "at_root"),
+    "segmented_by_two": (segment_in_two_processes, "at_root"),
     "misspelt": (train_with_misspelt_setting, "at_root"),
 }
 
@@ -234,6 +246,11 @@ def elsewhere_use(background: dict[str, Future[Any]]) -> Use:
 @pytest.fixture(scope="session")
 def two_processes(background: dict[str, Future[Any]]) -> Result[str]:
     return background["two_processes"].result()
+
+
+@pytest.fixture(scope="session")
+def segmented_by_two(background: dict[str, Future[Any]]) -> Result[str]:
+    return background["segmented_by_two"].result()
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,8 @@ def test_data_set_with_a_fault(
         ({"max_epochs": "three"}, "max_epochs must be a whole number of at least 1, got 'three'"),
         ({"seed": "abc"}, "seed must be a whole number of at least 0 and at most 4294967295, got 'abc'"),
         ({"device": "cuda:77"}, r"device must be one of this machine, .* got 'cuda:77'"),
+        ({"cache_device": "cuda:77"}, r"cache_device must be one of this machine, .* got 'cuda:77'"),
+        ({"cache_device": "meta", "num_workers": 2}, "num_workers must be 0 where cache_device is meta"),
         ({"network_def#out_channels": 3}, r"network_def#out_channels must be at least 4, .* got 3"),
         ({"label_map": "acdcc"}, "acdcc"),
         ({"record": True, "tracking_uri": "http://127.0.0.1:9"}, r"http://127\.0\.0\.1:9 does not answer"),

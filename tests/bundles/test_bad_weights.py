@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,8 @@ def test_labels_of_background_alone(run_bundle: RunBundle, label_map: dict[int, 
         run_bundle(label_map=label_map)
 
 
-def test_two_patients_are_too_few_for_the_folds(run_bundle: RunBundle) -> None:
-    with refused(r"5 patient\(s\) are too few for 9 folds"):
-        run_bundle(num_folds=9)
+def test_two_patients_are_too_few_for_the_folds(run_bundle: RunBundle, cohort: Path, tmp_path: Path) -> None:
+    for patient in ("patient001", "patient002"):
+        shutil.copytree(cohort / patient, tmp_path / "two" / patient)
+    with refused(r"2 patient\(s\) are too few for 5 folds: .* Lower num_folds to at most 2, or add patients"):
+        run_bundle(dataset_dir=str(tmp_path / "two"))

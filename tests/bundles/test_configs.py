@@ -157,6 +157,23 @@ def test_baseline_trains_without_skips_and_keeps_the_network_itself(
     assert state["optimizer"]["param_groups"][0]["lr"] == 0.001
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_training_volumes_lie_where_the_id_says(cohort: Path, tmp_path: Path, device: str) -> None:
+    parser = ConfigParser()
+    files = [CONFIGS / "train.yaml", REPOSITORY / "configs" / "acdc.yaml", HERE / "tiny.yaml"]
+    parser.read_config([str(file) for file in files])
+    parser.update({"dataset_dir": str(cohort), "output_dir": str(tmp_path), "cache_device": device})
+    kept = {key: parser.get_parsed_content(key)[0]["image"].device for key in ("train#volumes", "validate#dataset")}
+    assert kept == {"train#volumes": torch.device(device), "validate#dataset": torch.device("cpu")}
+
+
+def test_trainer_waits_for_no_copy_that_is_pinned() -> None:
+    parser = ConfigParser(TRAIN)
+    assert parser["train#trainer#non_blocking"] == "@train#dataloader#pin_memory"
+    parser.update({"device": torch.device("cuda"), "cache_device": "cpu"})
+    assert parser.get_parsed_content("train#trainer#non_blocking") is True
+
+
 def test_robust_recipe_adds_turns_tone_curves_and_noise_and_nothing_else() -> None:
     steps = load(REPOSITORY / "configs" / "recipes" / "robust.yaml")["augmentation"]["transforms"]
     added = [step for step in steps if step["_target_"].endswith("RandToneCurveBatchd")]

@@ -96,6 +96,25 @@ def test_disk_takes_what_exceeds_the_share_of_memory(
     assert type(cache(tmp_path, Fill(), memory_share=0.5)) is kind
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta", torch.device("meta")])
+def test_volumes_lie_on_the_device_that_is_asked_for(device: torch.device | str, tmp_path: Path) -> None:
+    # a tensor on "meta" has a shape, and no memory at all
+    volumes = cache(tmp_path, Compose([Fill()]), device=device)
+    assert isinstance(volumes, CacheDataset)
+    for number, case in enumerate(CASES):
+        item = volumes[number]
+        assert item["image"].device == torch.device(device)
+        assert (item["image"].shape, item["size"]) == ((1, case["size"]), case["size"])
+        assert torch.equal(item["image"].affine, torch.eye(4, dtype=torch.float64) * 2)
+
+
+@pytest.mark.usefixtures("no_memory")
+def test_volumes_that_no_memory_holds_go_to_disk_and_come_to_the_cpu(tmp_path: Path) -> None:
+    volumes = cache(tmp_path, Fill(), device="meta")
+    assert isinstance(volumes, PersistentDataset)
+    assert volumes[1]["image"].device == torch.device("cpu")
+
+
 @pytest.mark.usefixtures("no_memory")
 def test_disk_cache_preprocesses_each_case_once(tmp_path: Path) -> None:
     fill = Fill()

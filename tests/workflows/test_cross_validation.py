@@ -96,6 +96,10 @@ class Trainings:
         replace(record, finished=True, **self.change).save(folder)
         return 0
 
+    def by_fold(self) -> list[SideBySide]:
+        """How those ran that ran beside others, by the folders of their logs."""
+        return sorted((beside for beside in self.beside if beside), key=lambda beside: beside.log)
+
     def ended_by(self, goes_on: Callable[[], bool]) -> int:
         """Run until it is told to end."""
         for _ in range(3000):
@@ -190,6 +194,18 @@ def test_folds_run_side_by_side_with_their_own_logs(
         SideBySide(3, tmp_path / "cv" / f"fold_{fold}" / "training.log") for fold in range(3)
     ]
     assert f"Fold 1: training in {tmp_path / 'cv' / 'fold_1'}, see training.log there." in lines
+
+
+def test_last_fold_that_is_left_over_has_all_cores(run: Callable[..., Any], trainings: Trainings) -> None:
+    run(jobs=2)
+    assert [beside.jobs for beside in trainings.by_fold()] == [2, 2, 1]
+
+
+def test_finished_folds_take_no_share_of_the_cores(run: Callable[..., Any], trainings: Trainings) -> None:
+    run([0, 1])
+    trainings.beside.clear()
+    run(jobs=2)
+    assert [beside.jobs for beside in trainings.by_fold()] == [1]
 
 
 def test_failing_fold_says_in_which_log_its_message_stands(

@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.networks import ASPPNet
-from pipeline.workflows import fast_in_16_bits, load_network, place, precision
+from pipeline.workflows import check_cache_device, fast_in_16_bits, load_network, pins_memory, place, precision
 from pipeline.workflows.device import require_device
 
 
@@ -60,6 +60,30 @@ def test_device_that_is_not_there_is_refused(device: torch.device | str) -> None
 def test_name_of_a_device_is_refused_with_the_way_to_write_it() -> None:
     with pytest.raises(InputError, match=r"got the text 'cpu'. Write it as --device \"\\\$torch.device\('cpu'\)\""):
         require_device("cpu")
+
+
+@pytest.mark.parametrize(("device", "num_workers"), [("cpu", 0), ("cpu", 2), (torch.device("cpu"), 2), ("meta", 0)])
+def test_cache_on_a_device_of_this_machine_passes(device: torch.device | str, num_workers: int) -> None:
+    check_cache_device(device, num_workers)
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "gpu"])
+def test_cache_on_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match=r"cache_device must be one of this machine, .* got '(cuda:77|gpu)'"):
+        check_cache_device(device, num_workers=0)
+
+
+def test_cache_that_other_processes_cannot_read_is_refused() -> None:
+    with pytest.raises(InputError, match=r"num_workers must be 0 where cache_device is meta: .*, got 2"):
+        check_cache_device("meta", num_workers=2)
+
+
+@pytest.mark.parametrize(
+    ("device", "cache_device", "expected"),
+    [("cuda", "cpu", True), ("cuda:1", "cpu", True), ("cuda", "cuda", False), ("cpu", "cpu", False)],
+)
+def test_batches_are_pinned_on_their_way_from_the_cpu_to_a_gpu(device: str, cache_device: str, expected: bool) -> None:
+    assert pins_memory(torch.device(device), cache_device) is expected
 
 
 @pytest.mark.parametrize(

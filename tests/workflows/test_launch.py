@@ -11,7 +11,14 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.workflows import launch
-from pipeline.workflows.launch import BundleTraining, SideBySide, describe_exit, parse_overrides, run_training_process
+from pipeline.workflows.launch import (
+    BundleTraining,
+    SideBySide,
+    describe_exit,
+    parse_overrides,
+    run_training_process,
+    sizes_of_rounds,
+)
 
 CONFIG = "max_epochs: 5\nnetwork_def:\n  dilations: [1, 2]\n"
 SLEEP = ["-c", "import time; time.sleep(60)"]
@@ -110,6 +117,25 @@ def test_training_beside_others_has_its_share_of_the_cores_and_its_own_log(
 def test_each_training_has_a_core_at_least(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(launch.torch, "get_num_threads", lambda: 2)
     assert SideBySide(5, tmp_path).environment()["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("number", "jobs", "threads"),
+    [
+        (5, 2, [2, 2, 2, 2, 4]),
+        (4, 2, [2, 2, 2, 2]),
+        (5, 3, [1, 1, 1, 2, 2]),
+        (2, 3, [2, 2]),
+        (3, 1, [4, 4, 4]),
+        (0, 2, []),
+    ],
+)
+def test_last_round_shares_all_cores_among_those_that_are_left(
+    number: int, jobs: int, threads: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(launch.torch, "get_num_threads", lambda: 4)
+    given = [SideBySide(size, tmp_path).environment()["OMP_NUM_THREADS"] for size in sizes_of_rounds(number, jobs)]
+    assert given == [str(number) for number in threads]
 
 
 def test_training_that_shall_not_go_on_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
