@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.handlers.checkpoint import BEST
-from pipeline.labels import resolve_label_map
+from pipeline.labels import label_key, resolve_label_map
 from pipeline.workflows.training_record import RECORD_FILE, TrainingRecord
 
 CheckpointPaths = str | Path | Sequence[str | Path]
@@ -80,7 +80,7 @@ def _labels(settings: Mapping[str, str]) -> str:
         key.partition(".")[2]: int(value) for key, value in settings.items() if key.startswith("label_map.")
     }
     structures = resolve_label_map(numbered or settings.get("label_map", {})).values()
-    return ", ".join(structure.name for structure in sorted(set(structures)))
+    return ", ".join(label_key(structure).upper() for structure in sorted(set(structures)))
 
 
 def _require_one_kind(settings: Mapping[Path, Mapping[str, str]]) -> None:
