@@ -11,6 +11,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.handlers import load_pretrained
+from pipeline.handlers.checkpoint import HEAD
 from pipeline.workflows.device import place
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def pretrained_network(network: nn.Module, path: str | Path, device: torch.devic
     Raises:
         InputError: the file cannot be read, or holds the weights of another network.
     """
-    renewed = load_pretrained(network, path, may_differ="head.")
+    renewed = load_pretrained(network, path, may_differ=HEAD)
     if renewed:
         logger.info("The head is new: %s was trained for another number of classes.", Path(path).name)
     return place(network, device)
@@ -41,11 +42,14 @@ def pretrained_network(network: nn.Module, path: str | Path, device: torch.devic
 def encoder_slower(network: nn.Module, learning_rate: float, encoder_factor: float) -> list[dict[str, Any]]:
     """Return parameter groups for an optimizer: the encoder at a lower learning rate, or frozen.
 
+    A frozen encoder computes as in inference, whatever mode the network is in: neither its weights nor the statistics
+    of its batch normalization change, bit by bit, these statistics are applied, and nothing is dropped. So the decoder
+    is taught on the very maps that it will see.
+
     Args:
         network: an ``ASPPNet``.
         learning_rate: of decoder and head.
-        encoder_factor: of encoder and ASPP, times ``learning_rate``; 0 freezes their weights (their batch
-            normalization still follows the new data).
+        encoder_factor: of encoder and ASPP, times ``learning_rate``; 0 freezes them.
 
     Raises:
         InputError: ``encoder_factor`` is not in [0, 1].
@@ -58,6 +62,14 @@ def encoder_slower(network: nn.Module, learning_rate: float, encoder_factor: flo
     if encoder_factor == 0:
         for parameter in encoder:
             parameter.requires_grad_(False)
+        for name, part in network.named_modules():
+            if name.startswith(ENCODER_PREFIXES):
+                part.register_forward_pre_hook(_evaluating)
     else:
         groups.append({"params": encoder, "lr": learning_rate * encoder_factor})
     return groups
+
+
+def _evaluating(part: nn.Module, _inputs: Any) -> None:
+    # a trainer puts the whole network into training mode before each batch
+    part.training = False
