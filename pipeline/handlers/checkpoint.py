@@ -19,6 +19,7 @@ from torch import nn
 from pipeline.errors import InputError, exception_chain
 from pipeline.handlers.checksum import checksum_path, require_checksum
 from pipeline.handlers.validation import has_cases
+from pipeline.labels import Structure
 
 logger = logging.getLogger(__name__)
 
@@ -305,9 +306,10 @@ def _require_same_keys(network: nn.Module, weights: Mapping[str, Any], path: Pat
     if all(str(key).startswith(HEAD) for key in differing):
         classes = [shapes[f"{HEAD}weight"][0] for shapes in (found, expected) if f"{HEAD}weight" in shapes]
         if len(classes) == 2:
+            same_head = f"Give --network_def#out_channels {classes[0]}, or fine-tune."
             raise InputError(
                 f"{path} holds the weights of a network for another set of labels: {classes[0]} classes with the "
-                f"background, this one has {classes[1]}. Give --network_def#out_channels {classes[0]}, or fine-tune."
+                f"background, this one has {classes[1]}. {same_head if classes[0] >= len(Structure) else 'Fine-tune.'}"
             )
     examples = "; ".join(f"{key}: network {expected.get(key)}, file {found.get(key)}" for key in differing[:4])
     raise InputError(
