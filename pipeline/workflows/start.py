@@ -24,10 +24,10 @@ from pipeline.handlers import load_weights
 from pipeline.handlers.checkpoint import LAST, load_state
 from pipeline.labels import Structure, resolve_label_map
 from pipeline.tracking import RunTracker
-from pipeline.workflows.config import current_parser
+from pipeline.workflows.config import current_parser, written_config
 from pipeline.workflows.device import require_device
 from pipeline.workflows.guard import check_overrides
-from pipeline.workflows.members import CheckpointPaths, member_paths
+from pipeline.workflows.members import CheckpointPaths, member_paths, require_used_as_trained
 from pipeline.workflows.settings import check_settings
 from pipeline.workflows.training import goes_on
 from pipeline.workflows.training_record import require_same_training
@@ -79,8 +79,8 @@ def preflight(
 
     Raises:
         InputError: ``roi_size`` is too small for the network, it has fewer channels than structures or labels, the
-            device is not there, ``output_dir`` cannot be made or written, the weights are missing or another
-            network's, or the MLflow store cannot be used.
+            device is not there, ``output_dir`` cannot be made or written, the weights are missing, another network's or
+            trained with other settings (see ``require_used_as_trained``), or the MLflow store cannot be used.
     """
     require_large_enough(roi_size, network)
     require_channels(network, label_map)
@@ -90,6 +90,7 @@ def preflight(
     if ckpt_path:
         for path in member_paths(ckpt_path):
             load_weights(network, path)
+            require_used_as_trained(path, written_config(current_parser()))
     tracker.check()
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from pipeline.errors import InputError, input_error_within
 from pipeline.networks import ASPPNet
+from pipeline.workflows.training_record import TrainingRecord
 
 pytestmark = [pytest.mark.filterwarnings("ignore:parsing config_file"), pytest.mark.usefixtures("no_caching")]
 
@@ -82,3 +83,16 @@ def test_labels_of_background_alone(run_bundle: RunBundle, label_map: dict[int, 
 def test_two_patients_are_too_few_for_the_folds(run_bundle: RunBundle) -> None:
     with refused(r"5 patient\(s\) are too few for 9 folds"):
         run_bundle(num_folds=9)
+
+
+@both_commands
+def test_weights_that_were_trained_at_another_spacing(
+    run_bundle: RunBundle, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = save_weights(tmp_path / "trained" / "models" / "model.pt")
+    settings = {"pixdim": "[1.5, 1.5, -1.0]", "neighbors": "0", "label_map": "acdc"}
+    TrainingRecord("", "digest", "code", settings, finished=True).save(tmp_path / "trained")
+    with refused(
+        r"model\.pt was trained with pixdim \[1\.5, 1\.5, -1\.0\] .*training\.json\), .* has \[3\.0, 3\.0, -1\.0\]"
+    ):
+        run_bundle(*command, ckpt_path=str(path))
