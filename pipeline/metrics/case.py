@@ -76,9 +76,8 @@ def with_all_labels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         The rows with the same names. A label that a case has in neither mask is absent there: its figures are NaN, it
         is neither missed nor a false alarm, and its volumes are 0.
     """
-    names = {name: None for row in rows for name in row if "_label_" in name}
-    counts = ("missed_", "false_alarm_", "volume_ml_", "label_volume_ml_")
-    absent = {name: 0.0 if name.startswith(counts) else float("nan") for name in names}
+    zero = ("missed_", "false_alarm_", "volume_ml_", "label_volume_ml_")
+    absent = {name: 0.0 if name.startswith(zero) else float("nan") for row in rows for name in row if "_label_" in name}
     return [{**row, **{name: row.get(name, value) for name, value in absent.items()}} for row in rows]
 
 

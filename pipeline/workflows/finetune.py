@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from pipeline.errors import InputError
@@ -52,8 +53,14 @@ def encoder_slower(network: nn.Module, learning_rate: float, encoder_factor: flo
         encoder_factor: of encoder and ASPP, times ``learning_rate``; 0 freezes them.
 
     Raises:
-        InputError: ``encoder_factor`` is not in [0, 1].
+        InputError: ``encoder_factor`` is not in [0, 1], or several processes train: the overlay for them replaces the
+            network, so that either the weights or the joint training would be lost without a word.
     """
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        raise InputError(
+            f"fine-tuning must run in one process, got {dist.get_world_size()}. Start it without torchrun and "
+            "multi_gpu_train.yaml."
+        )
     if not 0 <= encoder_factor <= 1:
         raise InputError(f"encoder_factor must be in [0, 1], got {encoder_factor}.")
     encoder = [parameter for name, parameter in network.named_parameters() if name.startswith(ENCODER_PREFIXES)]

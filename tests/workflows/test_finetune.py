@@ -81,6 +81,13 @@ def test_slower_encoder_follows_the_statistics_of_the_data() -> None:
     assert parts == {"encoder", "aspp", "decoder"}
 
 
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(InputError, match=r"fine-tuning must run in one process, got 2\. Start it without torchrun"):
+        encoder_slower(net(), 0.01, 0.1)
+
+
 def test_factor_out_of_range_is_refused() -> None:
     with pytest.raises(InputError, match=r"encoder_factor must be in \[0, 1\], got 2"):
         encoder_slower(net(), 0.01, 2)
