@@ -89,6 +89,19 @@ def test_check_of_a_data_set_with_errors_fails(dataset_dir: Path, capsys: pytest
     assert "bruno" in capsys.readouterr().out
 
 
+def test_check_takes_a_mapping_with_further_labels(dataset_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(dataset_dir), "--label_map", "{1: 1, 2: 2, 3: 3, 4: 4}"]) == 0
+    assert "LABEL_4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("label_map", ["{1: 1", "acd"])
+def test_check_refuses_what_is_no_label_map(
+    dataset_dir: Path, capsys: pytest.CaptureFixture[str], label_map: str
+) -> None:
+    assert main(["data", "check", str(dataset_dir), "--label_map", label_map]) == 2
+    assert f"got '{label_map}'" in capsys.readouterr().err
+
+
 def test_check_obeys_the_label_map(dataset_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_pair(dataset_dir, "train", "clara", labels=[200, 100])
     assert main(["data", "check", str(dataset_dir), "--data_format", "folder", "--label_map", "acdc"]) == 1

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.labels import FOREGROUND, LABEL_MAPS, Structure, resolve_label_map
+from pipeline.labels import FOREGROUND, LABEL_MAPS, Structure, label_key, resolve_label_map
 
 
 def test_project_values_are_those_of_acdc() -> None:
@@ -46,8 +46,18 @@ def test_unknown_name_is_refused() -> None:
 
 
 def test_unknown_structure_is_refused() -> None:
-    with pytest.raises(InputError, match=r"\(0 BACKGROUND, 1 RV, 2 MYO, 3 LV\), got \[4, 7\]"):
-        resolve_label_map({1: 7, 2: 4})
+    message = r"\(0 BACKGROUND, 1 RV, 2 MYO, 3 LV\), or for further labels to 4 to 254, got \[-1, 255\]"
+    with pytest.raises(InputError, match=message):
+        resolve_label_map({1: 255, 2: -1, 3: 3})
+
+
+def test_further_labels_are_taken() -> None:
+    assert resolve_label_map({3: 3, 7: 4, 9: 254}) == {0: Structure.BACKGROUND, 3: Structure.LV, 7: 4, 9: 254}
+
+
+@pytest.mark.parametrize(("label", "key"), [(Structure.LV, "lv"), (1, "rv"), (4, "label_4"), (12, "label_12")])
+def test_every_label_has_a_name_for_columns(label: int, key: str) -> None:
+    assert label_key(label) == key
 
 
 @pytest.mark.parametrize(

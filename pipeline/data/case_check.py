@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.data.problem import Item, Problem, Severity
 from pipeline.data.volume import Volume, VolumeError, read_volume
 from pipeline.geometry import same_grid, slice_axis, spacing_mm, voxel_volume_ml
-from pipeline.labels import FOREGROUND, Structure, resolve_label_map
+from pipeline.labels import FOREGROUND, FURTHER, LabelMap, Structure, label_key, resolve_label_map
 
 IN_PLANE_RANGE_MM = (0.5, 3.0)
 """In-plane spacing of cine MR lies within; else the unit or the file is probably wrong."""
@@ -61,7 +61,7 @@ def check_case(item: Item, label_map: str | Mapping[int | str, int]) -> list[Pro
     return inspect_case(item, resolve_label_map(label_map)).problems
 
 
-def inspect_case(item: Item, label_map: Mapping[int, Structure]) -> CaseFindings:
+def inspect_case(item: Item, label_map: LabelMap) -> CaseFindings:
     """Read one case; return its problems and its line of the table. Never raises for a broken case."""
     findings = CaseFindings(item)
     findings.row |= {key: item.get(key, "") for key in ("case_id", "patient_id", "phase", "group")}
@@ -72,7 +72,7 @@ def inspect_case(item: Item, label_map: Mapping[int, Structure]) -> CaseFindings
     return findings
 
 
-def _inspect(findings: CaseFindings, label_map: Mapping[int, Structure]) -> None:
+def _inspect(findings: CaseFindings, label_map: LabelMap) -> None:
     image = _read(findings, "image")
     if image is not None:
         _inspect_grid(findings, image)
@@ -125,7 +125,7 @@ def _inspect_intensities(findings: CaseFindings, image: Volume) -> None:
         findings.add("image", "error", f"the image is constant: every voxel is {low:g}", "Export the image again.")
 
 
-def _values_fit(findings: CaseFindings, label: Volume, label_map: Mapping[int, Structure]) -> bool:
+def _values_fit(findings: CaseFindings, label: Volume, label_map: LabelMap) -> bool:
     """Tell whether every value of a label is in the map; add a problem where one is not."""
     values, counts = np.unique(label.array, return_counts=True)
     odd = [(value, count) for value, count in zip(values, counts, strict=True) if not float(value).is_integer()]
@@ -135,7 +135,7 @@ def _values_fit(findings: CaseFindings, label: Volume, label_map: Mapping[int, S
         return False
     outside = [(value, count) for value, count in zip(values, counts, strict=True) if int(value) not in label_map]
     if outside:
-        known = ", ".join(f"{value} {structure.name}" for value, structure in sorted(label_map.items()))
+        known = ", ".join(f"{value} {label_key(meant).upper()}" for value, meant in sorted(label_map.items()))
         message = f"label values outside the label map: {_listing(outside)}; the map has {known}"
         findings.add("label", "error", message, "Choose the data set's label_map, or correct the label.")
     return not outside
@@ -146,14 +146,18 @@ def _listing(values: list[tuple[Any, Any]]) -> str:
     return shown + (f" and {len(values) - _VALUES_SHOWN} more" if len(values) > _VALUES_SHOWN else "")
 
 
-def _inspect_structures(findings: CaseFindings, label: Volume, label_map: Mapping[int, Structure]) -> None:
+def _inspect_structures(findings: CaseFindings, label: Volume, label_map: LabelMap) -> None:
     mapped = np.zeros(label.array.shape, dtype=np.uint8)
-    for value, structure in label_map.items():
-        mapped[label.array == value] = structure
-    counts = np.bincount(mapped.ravel(), minlength=len(Structure))
+    for value, meant in label_map.items():
+        mapped[label.array == value] = meant
+    counts = np.bincount(mapped.ravel(), minlength=FURTHER.stop)
     if label.affine is not None and label.array.ndim == 3:
         volume_ml = voxel_volume_ml(label.affine)
-        findings.row |= {f"{structure.key}_ml": float(counts[structure] * volume_ml) for structure in FOREGROUND}
+        # of a further label nothing is expected: a scar is in some hearts
+        further = sorted({meant for meant in label_map.values() if meant in FURTHER})
+        findings.row |= {
+            f"{label_key(meant)}_ml": float(counts[meant] * volume_ml) for meant in (*FOREGROUND, *further)
+        }
     absent = [structure for structure in FOREGROUND if counts[structure] == 0]
     drawn = findings.item.get("drawn", " ".join(structure.key for structure in FOREGROUND)).split()
     missing = [structure.name for structure in absent if structure.key in drawn]

@@ -202,10 +202,12 @@ def _format_table(cases: pd.DataFrame) -> str:
             rows[f"{name} {axis}" + (", mm" if name == "spacing" else ", voxels")] = _column(cases, column)
     for column in ("min", "p1", "median", "p99", "max"):
         rows[f"intensity, {column}"] = _column(cases, column)
-    for structure in FOREGROUND:
+    keys = [structure.key for structure in FOREGROUND]
+    keys += [name.removesuffix("_ml") for name in map(str, cases) if name.startswith("label_")]
+    for key in keys:
         for phase in sorted({*cases["phase"]}):
-            label = f"{structure.name} {phase.upper()}".strip()
-            rows[f"{label}, mL"] = _column(cases[cases["phase"] == phase], f"{structure.key}_ml")
+            label = f"{key.upper()} {phase.upper()}".strip()
+            rows[f"{label}, mL"] = _column(cases[cases["phase"] == phase], f"{key}_ml")
     summary = {name: values for name, values in rows.items() if len(values)}
     table = pd.DataFrame(
         {

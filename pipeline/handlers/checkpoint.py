@@ -19,6 +19,7 @@ from torch import nn
 from pipeline.errors import InputError, exception_chain
 from pipeline.handlers.checksum import checksum_path, require_checksum
 from pipeline.handlers.validation import has_cases
+from pipeline.labels import Structure
 
 logger = logging.getLogger(__name__)
 
@@ -219,9 +220,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         InputError: the file cannot be read, it is the state of a training, its weights are another network's (names
             network and keys), or one of them is NaN or infinite.
     """
-    weights = load_checkpoint(path)
-    if weights.keys() >= STATE_KEYS:
-        raise InputError(f"{path} is the state of a training, not the weights of a network. Use the {BEST} beside it.")
+    weights = _load_plain(path)
     inner = _unwrapped(network)
     _require_same_keys(inner, weights, Path(path))
     _require_finite(weights, Path(path))
@@ -243,20 +242,42 @@ def load_pretrained(network: nn.Module, path: str | Path, may_differ: str) -> bo
     Raises:
         InputError: as ``load_weights``, of the other parts.
     """
-    weights = load_checkpoint(path)
-    if weights.keys() >= STATE_KEYS:
-        raise InputError(f"{path} is the state of a training, not the weights of a network. Use the {BEST} beside it.")
+    weights = _load_plain(path)
     own = network.state_dict()
-    part = {key for key in own.keys() | weights.keys() if key.startswith(may_differ)}
-    differs = any(getattr(own.get(key), "shape", None) != getattr(weights.get(key), "shape", None) for key in part)
     merged = dict(weights)
+    differs = _part_differs(own, weights, may_differ)
     if differs:
-        merged = {key: value for key, value in weights.items() if key not in part}
-        merged |= {key: own[key] for key in part if key in own}
+        merged = {key: value for key, value in weights.items() if not key.startswith(may_differ)}
+        merged |= {key: value for key, value in own.items() if key.startswith(may_differ)}
     _require_same_keys(network, merged, Path(path))
     _require_finite(merged, Path(path))
     network.load_state_dict(merged)
     return differs
+
+
+def has_new_head(network: nn.Module, path: str | Path) -> bool:
+    """Tell whether the head of a network is not that of the weights it began with: they have other classes.
+
+    Args:
+        network: with an output layer named ``head``, also inside of one that distributes it.
+        path: of the weights, as ``load_pretrained`` took them.
+
+    Raises:
+        InputError: the file cannot be read, or it is the state of a training.
+    """
+    return _part_differs(_unwrapped(network).state_dict(), _load_plain(path), HEAD)
+
+
+def _part_differs(own: Mapping[str, Any], weights: Mapping[str, Any], prefix: str) -> bool:
+    part = {key for key in own.keys() | weights.keys() if key.startswith(prefix)}
+    return any(getattr(own.get(key), "shape", None) != getattr(weights.get(key), "shape", None) for key in part)
+
+
+def _load_plain(path: str | Path) -> dict[str, Any]:
+    weights = load_checkpoint(path)
+    if weights.keys() >= STATE_KEYS:
+        raise InputError(f"{path} is the state of a training, not the weights of a network. Use the {BEST} beside it.")
+    return weights
 
 
 def _unwrapped(network: nn.Module) -> nn.Module:
@@ -285,9 +306,10 @@ def _require_same_keys(network: nn.Module, weights: Mapping[str, Any], path: Pat
     if all(str(key).startswith(HEAD) for key in differing):
         classes = [shapes[f"{HEAD}weight"][0] for shapes in (found, expected) if f"{HEAD}weight" in shapes]
         if len(classes) == 2:
+            same_head = f"Give --network_def#out_channels {classes[0]}, or fine-tune."
             raise InputError(
                 f"{path} holds the weights of a network for another set of labels: {classes[0]} classes with the "
-                f"background, this one has {classes[1]}. Give --network_def#out_channels {classes[0]}, or fine-tune."
+                f"background, this one has {classes[1]}. {same_head if classes[0] >= len(Structure) else 'Fine-tune.'}"
             )
     examples = "; ".join(f"{key}: network {expected.get(key)}, file {found.get(key)}" for key in differing[:4])
     raise InputError(

@@ -28,13 +28,25 @@ class RequireFiniteLoss:
         loss = engine.state.output["loss"]
         if torch.isfinite(loss):
             return
-        image = engine.state.output["image"]
-        raise InputError(
-            f"the loss is {loss.item()} in epoch {engine.state.epoch}, iteration {engine.state.iteration}: the batch's "
-            f"images{_cases(engine.state.batch)} range from {image.min().item():.4g} to {image.max().item():.4g}. The "
-            "last whole epoch is in the checkpoint; check the data (`python -m pipeline data check`), or lower "
-            "--learning_rate."
-        )
+        raise InputError(where_it_stopped(engine, f"the loss is {loss.item()}"))
+
+
+def where_it_stopped(engine: SupervisedTrainer, what: str) -> str:
+    """Return the message of a training that stops in the middle of an epoch, and what to do.
+
+    Args:
+        engine: the trainer.
+        what: is the matter, such as ``"the loss is nan"``.
+
+    Returns:
+        Names epoch, iteration, and cases and range of the batch's images.
+    """
+    state, image = engine.state, engine.state.output["image"]
+    return (
+        f"{what} in epoch {state.epoch}, iteration {state.iteration}: the batch's images{_cases(state.batch)} range "
+        f"from {image.min().item():.4g} to {image.max().item():.4g}. The last whole epoch is in the checkpoint; check "
+        "the data (`python -m pipeline data check`), or lower --learning_rate."
+    )
 
 
 def _cases(batch: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from pipeline.errors import InputError
+from pipeline.handlers.checkpoint import has_new_head
 from pipeline.labels import FOREGROUND, Structure
 
 MIN_GAIN = 0.2
@@ -25,15 +27,20 @@ class RequireLabelOrder:
     Data sets number the structures differently (LV is 3 in ACDC, 1 in M&Ms). With a wrong ``label_map`` fine-tuning
     would unlearn the structures and learn them anew, and nobody would notice.
 
+    A head that is new, for other labels than those of the weights, has no order yet: then nothing is compared. Further
+    labels (4 and above) count as background.
+
     Args:
         network: with its pretrained weights.
         dataset: of samples ``image`` ``(C, X, Y)`` and ``label`` ``(1, X, Y)`` in project labels.
+        pretrained_path: file of these weights.
         num_samples: how many are looked at, spread over the data set.
     """
 
-    def __init__(self, network: nn.Module, dataset: Any, num_samples: int = 64) -> None:
+    def __init__(self, network: nn.Module, dataset: Any, pretrained_path: str | Path, num_samples: int = 64) -> None:
         self.network = network
         self.dataset = dataset
+        self.pretrained_path = pretrained_path
         self.num_samples = num_samples
 
     def attach(self, engine: Trainer) -> None:
@@ -46,6 +53,8 @@ class RequireLabelOrder:
         Raises:
             InputError: the weights' structures match the labels' far better in another order; names both.
         """
+        if has_new_head(self.network, self.pretrained_path):
+            return
         swapped = better_order(self._confusion(engine.state.device))
         if swapped:
             pairs = ", ".join(f"{seen.name} where the labels say {said.name}" for said, seen in swapped.items())
@@ -66,9 +75,13 @@ class RequireLabelOrder:
                 sample = sample[0] if isinstance(sample, list) else sample
                 seen = self.network(sample["image"][None].to(device)).argmax(dim=1).cpu().numpy().ravel()
                 said = np.asarray(sample["label"]).astype(np.int64).ravel()
-                np.add.at(confusion, (said, np.minimum(seen, len(Structure) - 1)), 1)
+                np.add.at(confusion, (_structures(said), _structures(seen)), 1)
         self.network.train(training)
         return confusion
+
+
+def _structures(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(labels < len(Structure), labels, Structure.BACKGROUND)
 
 
 def better_order(confusion: NDArray[np.int64]) -> dict[Structure, Structure]:

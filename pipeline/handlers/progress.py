@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 
 logger = logging.getLogger(__name__)
+
+DICE = "val_dice_"
 
 
 class TrainingProgress(ProgressBar):
@@ -87,7 +92,12 @@ class EpochLog:
         validation = self.validator.state
         if validation.epoch == state.epoch and validation.metrics:
             line += f", validation Dice {validation.metrics['val_mean_dice']:.4f}"
-            classes = {name: validation.metrics.get(f"val_dice_{name}") for name in ("rv", "myo", "lv")}
-            line += "".join(f", {name} {value:.3f}" for name, value in classes.items() if value is not None)
+            line += "".join(f", {name} {value:.3f}" for name, value in _dice_by_label(validation.metrics).items())
             line += f", best {validation.best_metric:.4f} in epoch {validation.best_metric_epoch}"
         logger.info(line)
+
+
+def _dice_by_label(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the Dice of all cases by structure and further label, without those of the phases (``val_dice_rv_ed``)."""
+    names = [name.removeprefix(DICE) for name in metrics if re.fullmatch(DICE + r"([a-z]+|label_\d+)", name)]
+    return {name: metrics[DICE + name] for name in names}

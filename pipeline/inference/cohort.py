@@ -220,7 +220,7 @@ class _Segmenter:
 
     def _keep(self, item: Mapping[str, Any], seconds: float, reason: str, done: tuple[str, StudyResult] | None) -> None:
         output, study = done or ("", None)
-        volumes = volumes_ml(study.function) if study else []
+        volumes = volumes_ml(study.function, study.further_ml) if study else []
         case_id, scan = str(item["case_id"]), scan_name(item["image"])
         if "name" in item:
             # which scan it is stands in case_names.csv alone

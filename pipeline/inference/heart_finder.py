@@ -16,6 +16,7 @@ from pipeline.inference.heart_view import Appearance, HeartView, Predictor
 from pipeline.inference.inferer import SliceWindowInferer, as_slices
 from pipeline.inference.phases import spread
 from pipeline.inference.tones import AS_IT_IS, INVERTED, in_tone
+from pipeline.labels import Structure
 from pipeline.transforms import neighbor_slices
 from pipeline.transforms.expected_dice import expected_dice
 
@@ -234,10 +235,11 @@ def expected_of_structures(logits: torch.Tensor) -> list[float]:
     """Return the Dice that the labels of slices expect of themselves, see ``transforms.expected_dice``.
 
     Args:
-        logits: ``(B, K, X, Y)``, the background first.
+        logits: ``(B, K, X, Y)``, in the order of ``labels.Structure``, further labels behind them.
 
     Returns:
-        Of each class but the background, from 0 to 1; 0 where it is nowhere the most probable one.
+        Of each structure, from 0 to 1; 0 where it is nowhere the most probable one. Further labels do not count: a
+        heart is known by the structures that every heart has.
     """
-    expected = expected_dice(logits.float().softmax(dim=1).movedim(1, 0))[1:]
+    expected = expected_dice(logits.float().softmax(dim=1).movedim(1, 0))[1 : len(Structure)]
     return [0.0 if math.isnan(value) else value for value in expected]

@@ -16,6 +16,7 @@ from pipeline.inference.heart_view import HeartView, Predictor
 from pipeline.inference.inferer import SliceWindowInferer, as_slices, as_stacks, checked
 from pipeline.inference.phases import DecidedInferer
 from pipeline.inference.views import mean_over_views
+from pipeline.labels import Structure
 from pipeline.transforms import neighbor_slices
 
 BACKGROUND_LOGIT = 10.0
@@ -263,11 +264,13 @@ def foreground(logits: torch.Tensor) -> torch.Tensor:
 
 
 def has_all_structures(predicted: torch.Tensor) -> bool:
-    """Return whether every class is somewhere the most probable one.
+    """Return whether background and every structure are somewhere the most probable class.
+
+    Further labels do not count: a heart without a scar is whole.
 
     Args:
-        predicted: logits ``(1, K, X, Y, Z)``.
+        predicted: logits ``(1, K, X, Y, Z)``, in the order of ``labels.Structure``, further labels behind them.
     """
     # max gives argmax's places in a seventh of the time
     labels = predicted.max(dim=1).indices
-    return bool(labels.flatten().bincount(minlength=predicted.shape[1]).all())
+    return bool(labels.flatten().bincount(minlength=predicted.shape[1])[: len(Structure)].all())

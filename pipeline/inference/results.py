@@ -76,10 +76,10 @@ class CohortResult:
     def write(self) -> None:
         """Write the listings into ``output_dir``.
 
-        ``segmentation.json`` has everything, ``segmentation.csv`` a row a phase, ``studies.csv`` a row a scan with its
-        clinical numbers. Phases count from 0 in them, as in the array of the scan; people read them from 1, in reports
-        and pictures. Of a scan of one phase ``studies.csv`` has ``lv_ml``, ``rv_ml`` and ``myo_ml`` alone: nobody knows
-        which phase it is.
+        ``segmentation.json`` has everything, ``segmentation.csv`` a row a phase, where there are further labels with
+        their ``label_4_ml``, ``studies.csv`` a row a scan with its clinical numbers. Phases count from 0 in them, as in
+        the array of the scan; people read them from 1, in reports and pictures. Of a scan of one phase ``studies.csv``
+        has ``lv_ml``, ``rv_ml`` and ``myo_ml`` alone: nobody knows which phase it is.
 
         Raises:
             InputError: a file cannot be written.
@@ -97,7 +97,7 @@ class CohortResult:
         }
         _write(self.output_dir / "segmentation.json", json.dumps(listing, indent=2) + "\n")
         rows = [row for scan in self.scans for row in _rows(scan)]
-        _write(self.output_dir / "segmentation.csv", _table(_columns(), rows))
+        _write(self.output_dir / "segmentation.csv", _table(_columns(rows), rows))
         _write(self.output_dir / "studies.csv", _table(_STUDY_COLUMNS, [_study_row(scan) for scan in self.scans]))
 
 
@@ -186,9 +186,10 @@ def _no_formula(value: Any) -> Any:
     return f"'{text}" if value.startswith(_FORMULA_STARTS) else text
 
 
-def _columns() -> list[str]:
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     volumes = [f"{structure.key}_ml" for structure in FOREGROUND]
-    return ["case_id", "phase", *volumes, "status", "seconds", "scan", "output", "reason"]
+    further = sorted({name for row in rows for name in row if name.startswith("label_")})
+    return ["case_id", "phase", *volumes, *further, "status", "seconds", "scan", "output", "reason"]
 
 
 def _as_dict(scan: ScanResult) -> dict[str, Any]:

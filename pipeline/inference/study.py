@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -20,6 +20,8 @@ from pipeline.errors import InputError
 from pipeline.files import atomic_path
 from pipeline.flags import as_flag
 from pipeline.inference.source import ScanSource
+from pipeline.labels import FURTHER, label_key
+from pipeline.metrics import function as volumetry
 from pipeline.metrics.function import CardiacFunction, cardiac_function
 from pipeline.metrics.quality import QualityFlag, quality_flags
 from pipeline.reporting.numbers_table import CURVES, has_one_phase, known_numbers
@@ -112,6 +114,7 @@ class StudyResult:
         files: paths below the output folder, by kind: ``measurements``, ``dicom_seg``, ``dicom_sr``, ``report``.
         picture: its middle slice at ED, for the cohort's report; None without reports.
         expected_mean_dice: of each phase, what its mask expects of itself (``transforms.ExpectedDice``); may be empty.
+        further_ml: volume of each phase of the further labels that the mask has, by ``labels.label_key``.
     """
 
     function: CardiacFunction
@@ -120,6 +123,7 @@ class StudyResult:
     files: dict[str, str] = field(default_factory=dict)
     picture: Panel | None = None
     expected_mean_dice: tuple[float, ...] = ()
+    further_ml: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the picture as plain values; phases count from 0.
@@ -132,6 +136,7 @@ class StudyResult:
             "flags": [asdict(flag) for flag in self.flags],
             "repairs": [asdict(repair) for repair in self.repairs],
             "expected_mean_dice": [round(value, 4) for value in self.expected_mean_dice],
+            **({"further_ml": {key: list(curve) for key, curve in self.further_ml.items()}} if self.further_ml else {}),
             "files": dict(self.files),
         }
 
@@ -179,11 +184,15 @@ class StudyWriter:
         voxels = source.voxels() if report else None
         function = self._measure(source, mask)
         flags = quality_flags(mask, source.affine, function, image=voxels)
-        repairs, refused = self._repairs(source.stack)
-        study = StudyResult(function, (*flags, *noticed), repairs, expected_mean_dice=tuple(expected))
+        further = further_volumes_ml(mask, source)
+        repairs, refused = self._repairs(source.stack, further)
+        study = StudyResult(
+            function, (*flags, *noticed), repairs, expected_mean_dice=tuple(expected), further_ml=further
+        )
         files = {"measurements": self._write_json(case_id, source, study)}
         if not refused:
-            files |= self._write_dicom(case_id, source, mask, study)
+            structures = np.where(mask < FURTHER.start, mask, 0) if further else mask
+            files |= self._write_dicom(case_id, source, structures, study)
         picture = None
         if voxels is not None:
             files["report"] = self._write_report(case_id, number, source, voxels, mask, study)
@@ -191,7 +200,7 @@ class StudyWriter:
         listed = {kind: path.relative_to(self.output_dir).as_posix() for kind, path in files.items()}
         return replace(study, files=listed, picture=picture)
 
-    def _repairs(self, stack: CineStack | None) -> tuple[tuple[Repair, ...], bool]:
+    def _repairs(self, stack: CineStack | None, further: Collection[str]) -> tuple[tuple[Repair, ...], bool]:
         """Return what was wrong with a scan, and whether that forbids DICOM objects."""
         if stack is None:
             return (), False
@@ -199,9 +208,10 @@ class StudyWriter:
         shared = shared_uids(stack) if wanted else None
         if shared is not None:
             return (*stack.repairs, shared), True
+        left_out = (_without_further(further),) if wanted and further else ()
         if self.options.dicom_sr and stack.shape[3] == 1:
-            return (*stack.repairs, _NO_REPORT_OF_ONE_PHASE), False
-        return stack.repairs, False
+            return (*stack.repairs, *left_out, _NO_REPORT_OF_ONE_PHASE), False
+        return (*stack.repairs, *left_out), False
 
     def _wants_report(self, mask: NDArray[Any]) -> bool:
         choice = self.options.report
@@ -346,6 +356,13 @@ def shared_uids(stack: CineStack) -> Repair | None:
     )
 
 
+def _without_further(keys: Collection[str]) -> Repair:
+    return Repair(
+        f"the mask has labels that DICOM objects have no code for ({', '.join(keys)})",
+        "left out of them; they are in the mask and segmentation.csv",
+    )
+
+
 def _picture(source: ScanSource, voxels: NDArray[Any], mask: NDArray[Any], function: CardiacFunction) -> Panel:
     from pipeline.reporting.montage import thumbnail
 
@@ -356,9 +373,25 @@ def _ed_es(function: CardiacFunction) -> Sequence[int]:
     return sorted({function.ed_phase, function.es_phase})
 
 
-def volumes_ml(function: CardiacFunction) -> list[dict[str, float]]:
-    """Return the volume of each structure, an entry a phase."""
-    curves = {"rv": function.rv_ml, "myo": function.myo_ml, "lv": function.lv_ml}
+def further_volumes_ml(mask: NDArray[Any], source: ScanSource) -> dict[str, tuple[float, ...]]:
+    """Return the volume in mL of each phase of the labels that a mask has beside the structures, by ``label_key``.
+
+    Args:
+        mask: ``(X, Y, Z, T)`` in project labels.
+        source: its scan.
+    """
+    if mask.max() < FURTHER.start:
+        return {}
+    positions = source.stack.slice_positions_mm or None if source.stack is not None else None
+    volumes = volumetry.volumes_ml(mask, source.affine, positions)
+    return {label_key(label): tuple(map(float, curve)) for label, curve in volumes.items() if label in FURTHER}
+
+
+def volumes_ml(
+    function: CardiacFunction, further: Mapping[str, Sequence[float]] | None = None
+) -> list[dict[str, float]]:
+    """Return the volume of each structure, and of ``further`` labels, an entry a phase."""
+    curves = {"rv": function.rv_ml, "myo": function.myo_ml, "lv": function.lv_ml, **(further or {})}
     return [
         {key: round(float(curve[phase]), 3) for key, curve in curves.items()} for phase in range(len(function.lv_ml))
     ]

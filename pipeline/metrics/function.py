@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.geometry import slice_axis, voxel_volume_ml
-from pipeline.labels import FOREGROUND, Structure
+from pipeline.labels import FOREGROUND, FURTHER, Structure
 
 MYOCARDIAL_DENSITY_G_ML = 1.05
 """Mass is volume times the density of myocardium: Kawel-Boehm et al., J Cardiovasc Magn Reson 22:87, 2020."""
@@ -172,8 +172,8 @@ def cardiac_function(
 
 def volumes_ml(
     mask: NDArray[Any], affine: ArrayLike, slice_positions_mm: Sequence[float] | None = None
-) -> dict[Structure, NDArray[np.float64]]:
-    """Return the volume of each structure in each phase, by Simpson's rule.
+) -> dict[int, NDArray[np.float64]]:
+    """Return the volume of each structure, and of each further label that is there, in each phase, by Simpson's rule.
 
     Counts a phase at a time, inside the box around the structures: a cine of 16 x 512 x 512 voxels takes no large
     temporary array.
@@ -184,7 +184,7 @@ def volumes_ml(
         slice_positions_mm: see ``cardiac_function``.
 
     Returns:
-        For RV, MYO and LV an array (phases,) in mL.
+        For RV, MYO and LV, and the further labels of the mask, an array (phases,) in mL.
 
     Raises:
         ValueError: as ``cardiac_function``.
@@ -193,7 +193,8 @@ def volumes_ml(
     axis = slice_axis(affine)
     slice_ml = voxel_volume_ml(affine) * _relative_thicknesses(slice_positions_mm, affine, mask.shape[axis])
     counts = _count_voxels(mask, axis)
-    return {structure: counts[:, :, structure] @ slice_ml for structure in FOREGROUND}
+    further = [label for label in range(FURTHER.start, counts.shape[2]) if counts[:, :, label].any()]
+    return {label: counts[:, :, label] @ slice_ml for label in (*FOREGROUND, *further)}
 
 
 def slice_thicknesses_mm(positions_mm: Sequence[float]) -> NDArray[np.float64]:
@@ -338,13 +339,14 @@ def slice_distance_mm(affine: ArrayLike) -> float:
 
 
 def _count_voxels(mask: NDArray[Any], axis: int) -> NDArray[np.int64]:
-    """Return the number of voxels of each value, (phases, slices, 4)."""
-    num_slices, num_phases, size = mask.shape[axis], mask.shape[3], len(Structure)
-    counts = np.zeros((num_phases, num_slices, size), dtype=np.int64)
+    """Return the number of voxels of each value, (phases, slices, 4), or more where there are further labels."""
+    num_slices, num_phases = mask.shape[axis], mask.shape[3]
     box = foreground_box(mask)
     if box is None:
-        return counts
+        return np.zeros((num_phases, num_slices, len(Structure)), dtype=np.int64)
     inside = np.moveaxis(mask[box], axis, 2)
+    size = max(len(Structure), int(inside.max()) + 1)
+    counts = np.zeros((num_phases, num_slices, size), dtype=np.int64)
     slices = np.arange(inside.shape[2], dtype=np.intp) * size
     for phase in range(inside.shape[3]):
         # in the order of the memory: which slice a voxel is of is in its value
@@ -368,11 +370,9 @@ def foreground_box(mask: NDArray[Any]) -> tuple[slice, ...] | None:
         others = tuple(other for other in range(mask.ndim) if other != axis)
         inside = mask[tuple(box)]
         highest = inside.max(axis=others)
-        if highest.max() >= len(Structure) or (mask.dtype.kind == "i" and inside.min() < 0):
+        if highest.max() >= FURTHER.stop or (mask.dtype.kind == "i" and inside.min() < 0):
             found = f"{int(inside.min())} to {int(highest.max())}"
-            raise ValueError(
-                f"mask must hold the project's values 0 to {len(Structure) - 1}, got {found}; map it first."
-            )
+            raise ValueError(f"mask must hold the project's values 0 to {FURTHER[-1]}, got {found}; map it first.")
         filled = np.flatnonzero(highest)
         if not filled.size:
             return None

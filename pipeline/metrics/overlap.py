@@ -12,26 +12,26 @@ from pipeline.labels import Structure
 Confusion = NDArray[np.int64]
 
 
-def confusion_matrix(pred: NDArray[Any], label: NDArray[Any]) -> Confusion:
+def confusion_matrix(pred: NDArray[Any], label: NDArray[Any], num_labels: int = len(Structure)) -> Confusion:
     """Count the voxels of each pair of label and predicted structure.
 
     Args:
         pred: integer array of the project's values, any shape.
         label: integer array of the project's values, same shape.
+        num_labels: how many values there are, background included; more than 4 with further labels.
 
     Returns:
-        Array of shape (4, 4): ``[label value, predicted value]``, in voxels.
+        Array of shape (num_labels, num_labels): ``[label value, predicted value]``, in voxels.
 
     Raises:
-        ValueError: the shapes differ, an array is not of integers, or a value is not one of the project's structures.
+        ValueError: the shapes differ, an array is not of integers, or a value is not one of ``num_labels``.
     """
     if pred.shape != label.shape:
         raise ValueError(f"pred and label must have the same shape, got {pred.shape} and {label.shape}.")
-    size = len(Structure)
     for name, mask in (("pred", pred), ("label", label)):
-        _check_values(name, mask, size)
-    pairs = label.ravel().astype(np.intp) * size + pred.ravel()
-    return np.bincount(pairs, minlength=size * size).reshape(size, size).astype(np.int64)
+        _check_values(name, mask, num_labels)
+    pairs = label.ravel().astype(np.intp) * num_labels + pred.ravel()
+    return np.bincount(pairs, minlength=num_labels**2).reshape(num_labels, num_labels).astype(np.int64)
 
 
 def _check_values(name: str, mask: NDArray[Any], size: int) -> None:
@@ -49,13 +49,13 @@ def accuracy(confusion: Confusion) -> float:
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
-def dice(confusion: Confusion, structure: Structure) -> float:
+def dice(confusion: Confusion, structure: int) -> float:
     """Return the Dice coefficient of one structure: 0 where only one mask has it, NaN where neither has."""
     size = int(confusion[structure].sum() + confusion[:, structure].sum())
     return float(2 * confusion[structure, structure] / size) if size else float("nan")
 
 
-def iou(confusion: Confusion, structure: Structure) -> float:
+def iou(confusion: Confusion, structure: int) -> float:
     """Return intersection over union of one structure: 0 where only one mask has it, NaN where neither has."""
     intersection = int(confusion[structure, structure])
     union = int(confusion[structure].sum() + confusion[:, structure].sum()) - intersection

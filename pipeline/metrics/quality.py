@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from pipeline.geometry import SPACING_TOLERANCE_MM, slice_axis, spacing_mm, voxel_volume_ml
-from pipeline.labels import Structure
+from pipeline.labels import FURTHER, Structure
 from pipeline.metrics.function import CardiacFunction, foreground_box, slice_distance_mm
 
 # "ACDC" means the experts' masks of its 100 training patients: healthy, infarcted, dilated, hypertrophic, abnormal RV.
@@ -154,11 +154,20 @@ class _Stack:
 
     def structure(self, phase: int, structure: Structure) -> NDArray[np.bool_]:
         """Return the voxels of a structure in a phase; none where the phase lies outside the box."""
+        found: NDArray[np.bool_] = self._labels(phase) == structure
+        return found
+
+    def wall(self, phase: int) -> NDArray[np.bool_]:
+        """Return the myocardium in a phase with what further labels take of it, such as scar or papillary muscle."""
+        labels = self._labels(phase)
+        found: NDArray[np.bool_] = (labels == Structure.MYO) | (labels >= FURTHER.start)
+        return found
+
+    def _labels(self, phase: int) -> NDArray[Any]:
         start, stop = (self.box[3].start, self.box[3].stop) if self.box else (0, 0)
         if not start <= phase < stop:
-            return np.zeros(self.inside.shape[:3], dtype=bool)
-        found: NDArray[np.bool_] = self.inside[..., phase - start] == structure
-        return found
+            return np.zeros(self.inside.shape[:3], dtype=np.uint8)
+        return self.inside[..., phase - start]
 
 
 def _key_phases(function: CardiacFunction) -> list[tuple[str, int]]:
@@ -206,7 +215,7 @@ def _in_pieces(stack: _Stack, function: CardiacFunction) -> Iterator[QualityFlag
 
 def _open_myocardium(stack: _Stack, function: CardiacFunction) -> Iterator[QualityFlag]:
     for name, phase in _key_phases(function):
-        share = open_share(stack.structure(phase, Structure.LV), stack.structure(phase, Structure.MYO))
+        share = open_share(stack.structure(phase, Structure.LV), stack.wall(phase))
         if share > MAX_OPEN_SHARE:
             message = f"Myocardium open around the left ventricle at {name}: {share:.0%} of the border in the middle"
             yield QualityFlag("myo_open", f"{message} slices touches no myocardium.", phase)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.geometry import spacing_mm
-from pipeline.metrics.case import mean_of_counted, measure_case
+from pipeline.metrics.case import mean_of_counted, measure_case, with_all_labels
 from pipeline.metrics.summary import summarize, summary_scalars
 
 EXPECTED_PREFIX = "expected_"
@@ -32,7 +32,8 @@ class SegmentationMetrics(Metric):
 
     Use it as the key metric of MONAI's ``SupervisedEvaluator``: ``key_val_metric={"val_mean_dice": metric}``. When the
     evaluation completes, ``engine.state.metrics`` also holds the other figures (``summary.summary_scalars``):
-    ``val_dice_rv``, ``val_mean_iou``, ``val_hd95_mm_lv``, ``val_missed_rv``, ``val_accuracy``, ``val_dice_lv_ed``.
+    ``val_dice_rv``, ``val_mean_iou``, ``val_hd95_mm_lv``, ``val_missed_rv``, ``val_accuracy``, ``val_dice_lv_ed``. A
+    further label counts like a structure: ``val_dice_label_4``, and its part of the mean.
 
     With ``torch.distributed``, each rank measures its own cases; the rows of all ranks are gathered when the evaluation
     completes, and a case that a sampler gave to two ranks, to even them out, counts once.
@@ -67,7 +68,7 @@ class SegmentationMetrics(Metric):
 
         Sorted by ``case_id``. During an evaluation: the cases of this rank so far; after it: those of all ranks.
         """
-        return [dict(self._rows[case_id]) for case_id in sorted(self._rows)]
+        return with_all_labels([self._rows[case_id] for case_id in sorted(self._rows)])
 
     def reset(self) -> None:
         """Forget all cases; ignite calls it when an evaluation starts."""

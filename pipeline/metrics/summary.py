@@ -35,9 +35,10 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
         and, where the cases have an ``expected_mean_dice``, ``expected_dice_rank_correlation``. There
         a block holds ``num_cases``, ``accuracy``, ``mean_dice``, ``mean_iou``, ``mean_hd95_mm``,
-        ``mean_assd_mm`` (means over the cases' means) and, for each of ``rv``, ``myo``, ``lv``: ``dice``, ``iou``,
-        ``hd95_mm``, ``assd_mm`` as ``{"mean", "sd", "median", "min", "max", "n"}`` over the cases that count,
-        and the counts ``missed`` and ``false_alarms``. ``sd`` is the sample's, None for a single case.
+        ``mean_assd_mm`` (means over the cases' means) and, for each of ``rv``, ``myo``, ``lv`` and further labels such
+        as ``label_4``: ``dice``, ``iou``, ``hd95_mm``, ``assd_mm`` as ``{"mean", "sd", "median", "min", "max", "n"}``
+        over the cases that count, and the counts ``missed`` and ``false_alarms``. ``sd`` is the sample's, None for a
+        single case.
 
     Raises:
         ValueError: there is no case.
@@ -88,9 +89,15 @@ def _block(rows: Sequence[Row]) -> dict[str, Any]:
     for name in (*(f"mean_{measure}" for measure in MEAN_MEASURES), "accuracy"):
         if name in rows[0]:
             block[name] = _statistics([row[name] for row in rows])["mean"]
-    for structure in FOREGROUND:
-        block[structure.key] = _structure_block(rows, structure.key)
+    further = [name.removeprefix("dice_") for name in rows[0] if name.startswith("dice_label_")]
+    for key in (*(structure.key for structure in FOREGROUND), *further):
+        block[key] = _structure_block(rows, key)
     return block
+
+
+def structure_keys(block: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the structures and further labels that a block of a summary has figures of."""
+    return [key for key, values in block.items() if isinstance(values, Mapping)]
 
 
 def _structure_block(rows: Sequence[Row], key: str) -> dict[str, Any]:
@@ -120,8 +127,8 @@ def _statistics(values: Sequence[float]) -> dict[str, float | int | None]:
 
 def _block_scalars(block: Mapping[str, Any]) -> dict[str, float]:
     scalars = {name: _number(block[name]) for name in block if name.startswith("mean_") or name == "accuracy"}
-    for structure in FOREGROUND:
-        key, values = structure.key, block[structure.key]
+    for key in structure_keys(block):
+        values = block[key]
         for measure in MEAN_MEASURES:
             if measure in values:
                 scalars[f"{measure}_{key}"] = _number(values[measure]["mean"])

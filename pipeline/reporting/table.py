@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.labels import FOREGROUND
-from pipeline.metrics.summary import PHASES
+from pipeline.metrics.summary import PHASES, structure_keys
 from pipeline.reporting.agreement import format_agreement
 
 _HEADER = ("structure", "phase", "cases", "Dice", "sd", "IoU", "HD95 mm", "ASSD mm", "missed", "false alarms")
@@ -25,7 +24,7 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         Lines of plain ASCII, joined by line breaks, without one at the end. ``cases`` are those that count.
     """
     phases = [phase for phase in (*PHASES, "all") if phase in summary]
-    rows = [_structure_row(summary[phase], structure.key, phase) for structure in FOREGROUND for phase in phases]
+    rows = [_structure_row(summary[phase], key, phase) for key in structure_keys(summary["all"]) for phase in phases]
     means = [_mean_row(summary[phase], phase) for phase in phases]
     widths = [max(len(row[column]) for row in (_HEADER, *rows, *means)) for column in range(len(_HEADER))]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
@@ -61,8 +60,8 @@ def _mean_row(block: Mapping[str, Any], phase: str) -> tuple[str, ...]:
         _format(block["mean_iou"], 3),
         _format(block.get("mean_hd95_mm"), 1),
         _format(block.get("mean_assd_mm"), 2),
-        str(sum(block[structure.key]["missed"] for structure in FOREGROUND)),
-        str(sum(block[structure.key]["false_alarms"] for structure in FOREGROUND)),
+        str(sum(block[key]["missed"] for key in structure_keys(block))),
+        str(sum(block[key]["false_alarms"] for key in structure_keys(block))),
     )
 
 

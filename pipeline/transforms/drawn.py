@@ -15,8 +15,6 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
-from pipeline.labels import FOREGROUND
-
 
 def drawn_slices(label: torch.Tensor) -> torch.Tensor:
     """Return the indices of the slices of a label ``(1, X, Y, Z)`` that hold a structure, ascending."""
@@ -45,9 +43,9 @@ class KeepDrawn:
         keep[drawn_slices(plain)] = True
         mask = keep.expand(pred.shape).clone()
         values = convert_to_tensor(pred, track_meta=False)
-        for structure in FOREGROUND:
-            if not bool((plain == structure).any()):
-                mask &= values != structure
+        for label in torch.unique(values).tolist():
+            if not bool((plain == label).any()):
+                mask &= values != label
         return pred * mask.to(pred.dtype)
 
 

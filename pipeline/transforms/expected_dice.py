@@ -31,7 +31,8 @@ class ExpectedDice(Transform):
         """Estimate the Dice of each structure.
 
         Args:
-            probabilities: ``(K, X, Y, Z)`` from 0 to 1, the classes in the order of ``labels.Structure``.
+            probabilities: ``(K, X, Y, Z)`` from 0 to 1, the classes in the order of ``labels.Structure``; further
+                labels behind them have no estimate and enter no mean.
 
         Returns:
             ``expected_dice_rv`` and so on, from 0 to 1; NaN where a structure has no voxel in the mask. And

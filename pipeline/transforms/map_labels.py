@@ -18,13 +18,13 @@ _NO_STRUCTURE = 255
 
 
 class MapLabels(Transform):
-    """Replaces each value of a label by that of its structure in :class:`pipeline.labels.Structure`.
+    """Replaces each value of a label by that of its structure in :class:`pipeline.labels.Structure`, or a further one.
 
     Args:
         label_map: a name in ``pipeline.labels.LABEL_MAPS``, or a mapping of the data set's value to the project's.
 
     Raises:
-        InputError: the name is unknown, or the mapping names a structure that the project does not have.
+        InputError: the name is unknown, or the mapping names a label that the project does not have.
     """
 
     def __init__(self, label_map: str | Mapping[int | str, int]) -> None:

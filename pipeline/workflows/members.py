@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from monai.bundle.utils import EXPR_KEY, ID_REF_KEY, MACRO_KEY
 
 from pipeline.errors import InputError
 from pipeline.handlers.checkpoint import BEST
-from pipeline.labels import resolve_label_map
+from pipeline.labels import label_key, resolve_label_map
 from pipeline.workflows.training_record import RECORD_FILE, TrainingRecord
 
 CheckpointPaths = str | Path | Sequence[str | Path]
@@ -15,6 +19,8 @@ CheckpointPaths = str | Path | Sequence[str | Path]
 
 # what members must share beside the shapes of their weights: what they are shown, and what they were taught
 _SHARED = ("spatial_dims", "neighbors", "pixdim", "scale_intensity", "network_def")
+# what shapes do not tell of weights: how images must be shown to them, and how the network looks
+_UNTOLD = ("spatial_dims", "neighbors", "pixdim", "scale_intensity", "network_def.strides", "network_def.dilations")
 
 
 def fold_weights(cross_validation_dir: str | Path) -> list[str]:
@@ -74,13 +80,67 @@ def shared_settings(path: Path) -> dict[str, str]:
     return shared | {"labels": _labels(settings)}
 
 
+def require_used_as_trained(path: Path, settings: Mapping[str, str]) -> None:
+    """Compare a configuration with the record of the training that left weights, where there is one.
+
+    Weights of one network have one shape, whatever the spacing and scaling of the images they were trained on.
+
+    Args:
+        path: of the weights.
+        settings: the configuration as ``written_config`` gives it; expressions and references are not compared.
+
+    Raises:
+        InputError: a setting differs, or the labels have one that the training did not teach; names both, and the
+            setting that fits.
+    """
+    record_file = training_folder(path) / RECORD_FILE
+    record = TrainingRecord.load(training_folder(path))
+    if record is None:
+        return
+    for key, trained in sorted(record.settings.items()):
+        now = settings.get(key, "nothing")
+        if _is_untold(key) and not _same_value(trained, now):
+            option = f'--{key.replace(".", "#")} "{trained.replace(", ", ",")}"'
+            raise InputError(
+                f"{path} was trained with {key} {trained} (by {record_file}), this configuration has {now}. Give "
+                f"{option}, or other weights."
+            )
+    untaught = sorted(_taught(settings) - _taught(record.settings))
+    if untaught:
+        names = ", ".join(label_key(label).upper() for label in untaught)
+        raise InputError(
+            f"{path} was trained on the labels {_labels(record.settings)} (by {record_file}), label_map also gives "
+            f"{names}. Map to 0 in --label_map what these weights were not taught, or use others."
+        )
+
+
+def _is_untold(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in _UNTOLD)
+
+
+def _same_value(one: str, other: str) -> bool:
+    """Tell whether two settings mean the same: ``[1, 1.5]`` and ``[1.0, 1.5]`` do; expressions may."""
+    expressions = (EXPR_KEY, ID_REF_KEY, MACRO_KEY)
+    return one.startswith(expressions) or other.startswith(expressions) or _value(one) == _value(other)
+
+
+def _value(text: str) -> Any:
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
 def _labels(settings: Mapping[str, str]) -> str:
-    """Return the structures that a training was taught, in words: data sets may number them differently."""
+    """Return the labels that a training was taught, in words: data sets may number them differently."""
+    return ", ".join(label_key(label).upper() for label in sorted({0, *_taught(settings)}))
+
+
+def _taught(settings: Mapping[str, str]) -> set[int]:
     numbered: dict[int | str, int] = {
         key.partition(".")[2]: int(value) for key, value in settings.items() if key.startswith("label_map.")
     }
-    structures = resolve_label_map(numbered or settings.get("label_map", {})).values()
-    return ", ".join(structure.name for structure in sorted(set(structures)))
+    return {*resolve_label_map(numbered or settings.get("label_map", {})).values()} - {0}
 
 
 def _require_one_kind(settings: Mapping[Path, Mapping[str, str]]) -> None:

@@ -21,7 +21,7 @@ from pipeline.inference.backends.onnx_runtime import OnnxNetwork
 from pipeline.inference.phases import PhasePreprocessing, spread
 from pipeline.inference.prediction import ScanPredictor
 from pipeline.inference.reading import attempt
-from pipeline.labels import FOREGROUND
+from pipeline.labels import FOREGROUND, Structure
 from pipeline.metrics.overlap import Confusion, confusion_matrix, dice
 from pipeline.tracking import RunTracker
 from pipeline.workflows.config import current_parser
@@ -115,7 +115,8 @@ def agreement_of(model: nn.Module, network: nn.Module, batches: Sequence[torch.T
     """Return the Dice of each structure between the labels of two networks, over all batches; 1 where none has it."""
     total: Confusion | int = 0
     for batch in batches:
-        labels = [net(batch).argmax(dim=1).numpy() for net in (model, network)]
-        total = total + confusion_matrix(*labels)
+        one, other = model(batch), network(batch)
+        num_labels = max(one.shape[1], len(Structure))
+        total = total + confusion_matrix(one.argmax(dim=1).numpy(), other.argmax(dim=1).numpy(), num_labels)
     found = {structure.key: dice(cast(Confusion, total), structure) for structure in FOREGROUND}
     return {key: 1.0 if math.isnan(value) else value for key, value in found.items()}

@@ -22,12 +22,12 @@ from pipeline.data import Split
 from pipeline.errors import InputError, exception_chain, input_error_within
 from pipeline.handlers import load_weights
 from pipeline.handlers.checkpoint import LAST, load_state
-from pipeline.labels import resolve_label_map
+from pipeline.labels import Structure, resolve_label_map
 from pipeline.tracking import RunTracker
-from pipeline.workflows.config import current_parser
+from pipeline.workflows.config import current_parser, written_config
 from pipeline.workflows.device import require_device
 from pipeline.workflows.guard import check_overrides
-from pipeline.workflows.members import CheckpointPaths, member_paths
+from pipeline.workflows.members import CheckpointPaths, member_paths, require_used_as_trained
 from pipeline.workflows.settings import check_settings
 from pipeline.workflows.training import goes_on
 from pipeline.workflows.training_record import require_same_training
@@ -73,24 +73,24 @@ def preflight(
         network: of which ``min_spatial_size`` and the number of output channels are asked, where it tells them.
         roi_size: size of the windows, in pixels; -1 for the whole slice.
         device: to run on; nothing is checked where it is empty.
-        label_map: see ``resolve_label_map``; nothing is checked where it is empty.
+        label_map: see ``resolve_label_map``; empty where there are no labels.
         ckpt_path: weights, of one file or several, which are loaded into ``network`` in turn; nothing is checked where
             it is empty.
 
     Raises:
-        InputError: ``roi_size`` is too small for the network, it has fewer channels than there are labels, the device
-            is not there, ``output_dir`` cannot be made or written, the weights are missing or another network's, or
-            the MLflow store cannot be used.
+        InputError: ``roi_size`` is too small for the network, it has fewer channels than structures or labels, the
+            device is not there, ``output_dir`` cannot be made or written, the weights are missing, another network's or
+            trained with other settings (see ``require_used_as_trained``), or the MLflow store cannot be used.
     """
     require_large_enough(roi_size, network)
-    if label_map != "":
-        require_channels(network, label_map)
+    require_channels(network, label_map)
     if device:
         require_device(device)
     require_writable(Path(output_dir))
     if ckpt_path:
         for path in member_paths(ckpt_path):
             load_weights(network, path)
+            require_used_as_trained(path, written_config(current_parser()))
     tracker.check()
 
 
@@ -112,14 +112,26 @@ def check_resume(output_dir: str | Path, ckpt_dir: str | Path, split: Split, res
         require_same_training(Path(output_dir), current_parser(), split)
 
 
-def require_channels(network: nn.Module, label_map: str | Mapping[int | str, int]) -> None:
-    """Compare the output channels of a network, where it tells them, with the labels that it is to learn.
+def require_channels(network: nn.Module, label_map: str | Mapping[int | str, int] = "") -> None:
+    """Compare the output channels of a network, where it tells them, with the structures and the labels of the data.
+
+    Args:
+        network: that predicts.
+        label_map: see ``resolve_label_map``; empty where there are no labels.
 
     Raises:
-        InputError: there is no label beside the background, or there are fewer channels than labels, background
-            included.
+        InputError: there is no label beside the background, or there are fewer channels than the structures have, or
+            than there are labels, background included.
     """
     channels = getattr(getattr(network, "head", network), "out_channels", None)
+    if channels is not None and channels < len(Structure):
+        raise InputError(
+            f"network_def#out_channels must be at least {len(Structure)}, since channel and label value are one and LV "
+            f"is {Structure.LV.value}, got {channels}. A label set without a structure keeps its channel: leave the "
+            "structure out of --label_map instead."
+        )
+    if label_map == "":
+        return
     needed = max(resolve_label_map(label_map).values()) + 1
     if needed == 1:
         raise InputError(

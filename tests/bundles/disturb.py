@@ -1,4 +1,4 @@
-"""Handlers that disturb a training in the middle of an epoch; tests append one to the bundle's ``train#handlers``."""
+"""What disturbs a training in the middle of an epoch: handlers for ``train#handlers``, and losses that break."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
+from monai.losses import DiceCELoss
 
 
 class DisturbAt:
@@ -73,3 +76,25 @@ class DieAt(DisturbAt):
     def disturb(self) -> None:
         if int(os.environ.get("RANK", 0)) == self.rank:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class BreaksAt(DiceCELoss):
+    """The bundle's loss until one iteration, where it is NaN, or its gradient is.
+
+    Args:
+        iteration: counted from 1 over all epochs.
+        what: ``"loss"`` or ``"gradient"``.
+        settings: of ``DiceCELoss``.
+    """
+
+    def __init__(self, iteration: int, what: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.iteration, self.what, self.calls = iteration, what, 0
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        loss = super().forward(input, target)
+        self.calls += 1
+        if self.calls != self.iteration:
+            return loss
+        # a square root of 0 has an infinite slope
+        return loss + (loss - loss.detach()).sqrt() if self.what == "gradient" else loss * torch.nan

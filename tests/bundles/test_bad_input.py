@@ -181,6 +181,13 @@ def test_weights_of_another_network(run_bundle: RunBundle, tmp_path: Path, files
 
 
 @pytest.mark.usefixtures("no_caching")
+@pytest.mark.parametrize("files", [("train", "evaluate", "acdc.yaml"), ("inference",)], ids=["evaluate", "inference"])
+def test_network_without_a_channel_for_each_structure(run_bundle: RunBundle, files: tuple[str, ...]) -> None:
+    with refused(r"network_def#out_channels must be at least 4, .* keeps its channel"):
+        run_bundle("evaluating", *files, **{"network_def#out_channels": 3})
+
+
+@pytest.mark.usefixtures("no_caching")
 def test_weights_with_nan_are_found_before_caching(run_bundle: RunBundle, tmp_path: Path) -> None:
     weights = ASPPNet(channels=[16, 32, 64, 160], strides=[1, 2, 2, 2], num_res_units=[1, 1, 2, 2]).state_dict()
     weights["head.bias"][2] = float("nan")

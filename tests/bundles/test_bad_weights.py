@@ -14,6 +14,7 @@ import yaml
 
 from pipeline.errors import InputError, input_error_within
 from pipeline.networks import ASPPNet
+from pipeline.workflows.training_record import TrainingRecord
 
 pytestmark = [pytest.mark.filterwarnings("ignore:parsing config_file"), pytest.mark.usefixtures("no_caching")]
 
@@ -85,3 +86,16 @@ def test_two_patients_are_too_few_for_the_folds(run_bundle: RunBundle, cohort: P
         shutil.copytree(cohort / patient, tmp_path / "two" / patient)
     with refused(r"2 patient\(s\) are too few for 5 folds: .* Lower num_folds to at most 2, or add patients"):
         run_bundle(dataset_dir=str(tmp_path / "two"))
+
+
+@both_commands
+def test_weights_that_were_trained_at_another_spacing(
+    run_bundle: RunBundle, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = save_weights(tmp_path / "trained" / "models" / "model.pt")
+    settings = {"pixdim": "[1.5, 1.5, -1.0]", "neighbors": "0", "label_map": "acdc"}
+    TrainingRecord("", "digest", "code", settings, finished=True).save(tmp_path / "trained")
+    with refused(
+        r"model\.pt was trained with pixdim \[1\.5, 1\.5, -1\.0\] .*training\.json\), .* has \[3\.0, 3\.0, -1\.0\]"
+    ):
+        run_bundle(*command, ckpt_path=str(path))

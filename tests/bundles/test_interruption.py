@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 import torch
 import yaml
 from mlflow.entities import Run
+
+from pipeline.errors import input_error_within
 
 pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file")
 
@@ -59,3 +62,22 @@ def test_training_that_raises_is_failed(disturbed: Callable[..., Run]) -> None:
     assert run.info.status == "FAILED"
     assert run.data.tags["error"] == "RuntimeError: disturbed"
     assert run.data.metrics["val_mean_dice"] >= 0  # of the first epoch
+
+
+@pytest.mark.parametrize(
+    ("what", "message"), [("loss", "the loss is nan"), ("gradient", "the norm of the gradient is")]
+)
+def test_nan_in_the_last_iteration_of_an_epoch_keeps_the_last_good_one(
+    run_bundle: Callable[..., None], tmp_path: Path, what: str, message: str
+) -> None:
+    overlay, last = tmp_path / "breaks.yaml", 2 * EPOCH_LENGTH
+    breaks = {"loss#_target_": "disturb.BreaksAt", "loss#iteration": last, "loss#what": what}
+    overlay.write_text(yaml.safe_dump(breaks), encoding="utf-8")
+    with pytest.raises(RuntimeError) as caught:
+        run_bundle("training", "train", "acdc.yaml", HERE / "tiny.yaml", overlay, batch_size=8)
+    error = str(input_error_within(caught.value))
+    assert re.match(rf"{message}.* in epoch 2, iteration {last}: .* images, of patient00\d_e[ds], patient00\d", error)
+    state = torch.load(tmp_path / "out" / "models" / "last.pt", weights_only=True)
+    best = torch.load(tmp_path / "out" / "models" / "model.pt", weights_only=True)
+    assert state["epoch"] == state["best_metric_epoch"] == 1
+    assert all(torch.isfinite(value).all() for value in (*best.values(), *state["objects"]["network"].values()))

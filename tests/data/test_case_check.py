@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.data.case_check import check_case, inspect_case
 from pipeline.errors import InputError
-from pipeline.labels import LABEL_MAPS
+from pipeline.labels import LABEL_MAPS, resolve_label_map
 
 SHAPE = (10, 9, 3)
 SPACING_MM = (1.4, 1.6, 9.0)
@@ -222,3 +222,13 @@ def test_copy_in_another_number_type_has_the_same_digest(write_case) -> None:
     original = inspect_case(write_case("a_ed", image=ramp()), LABEL_MAPS["acdc"])
     copied = inspect_case(write_case("b_ed", image=ramp().astype(np.int16)), LABEL_MAPS["acdc"])
     assert original.image_digest == copied.image_digest
+
+
+def test_further_label_is_in_the_table_and_never_missed(write_case) -> None:
+    scarred = heart()
+    scarred[0, 0, :2] = 9
+    label_map = {1: 1, 2: 2, 3: 3, 9: 4}
+    for label, volume_ml in ((scarred, 2 * 0.02016), (heart(), 0.0)):
+        findings = inspect_case(write_case(image=ramp(), label=label), resolve_label_map(label_map))
+        assert findings.row["label_4_ml"] == pytest.approx(volume_ml, rel=1e-5)
+        assert findings.problems == []

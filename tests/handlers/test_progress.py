@@ -36,10 +36,16 @@ def test_epoch_is_one_line(caplog: pytest.LogCaptureFixture, new_trainer: Callab
 def test_validation_of_the_epoch_is_in_the_line(
     caplog: pytest.LogCaptureFixture, new_trainer: Callable[..., SupervisedTrainer]
 ) -> None:
-    metrics = {"val_mean_dice": 0.81234, "val_dice_rv": 0.7, "val_dice_lv": 0.9}
+    metrics = {
+        "val_mean_dice": 0.81234,
+        "val_dice_rv": 0.7,
+        "val_dice_rv_ed": 0.6,
+        "val_dice_lv": 0.9,
+        "val_dice_label_4": 0.5,
+    }
     found = validator(epoch=1, metrics=metrics, best_metric=0.85, best_metric_epoch=1)
     (line,) = logged(caplog, new_trainer(EpochLog(found)))
-    assert line.endswith(" s, validation Dice 0.8123, rv 0.700, lv 0.900, best 0.8500 in epoch 1")
+    assert line.endswith(" s, validation Dice 0.8123, rv 0.700, lv 0.900, label_4 0.500, best 0.8500 in epoch 1")
 
 
 def test_validation_of_an_earlier_epoch_is_not(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.inference.heart_finder import CLOSER_LOOKS
+from pipeline.inference.heart_finder import CLOSER_LOOKS, expected_of_structures
 from pipeline.inference.heart_view import Appearance
 from pipeline.inference.heart_window import HeartWindowInferer
 from pipeline.inference.tones import TONES
@@ -222,3 +222,9 @@ def test_border_around_a_small_slice_stays_dark() -> None:
     predicted = HeartWindowInferer(-1, (56, 56), min_confidence=0.75)(1 - image(), network)
     assert torch.equal(predicted.argmax(dim=1), heart())
     assert network.corner == 0.0
+
+
+def test_further_labels_do_not_say_how_well_a_heart_is_known() -> None:
+    logits = torch.full((1, 5, 4, 1), -20.0)
+    logits[0, [0, 1, 2, 3], [0, 1, 2, 3]] = 20.0  # nowhere the class 4
+    assert expected_of_structures(logits) == pytest.approx([1.0, 1.0, 1.0])

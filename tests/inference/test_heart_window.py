@@ -243,3 +243,9 @@ def test_structure_that_is_nowhere_is_missed(brightest: float, found: bool) -> N
     image[..., 0, 0, 1], image[..., 1, 1, 1] = 1.0, brightest
     logits = torch.stack([levels(image[..., z]) for z in range(2)], dim=-1)
     assert has_all_structures(logits) is found
+
+
+def test_heart_without_a_further_label_is_whole() -> None:
+    logits = torch.zeros(1, 5, 4, 1, 1)
+    logits[0, [0, 1, 2, 3], [0, 1, 2, 3]] = 1.0  # nowhere the class 4
+    assert has_all_structures(logits)

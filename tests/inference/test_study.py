@@ -197,3 +197,26 @@ def test_what_the_prediction_noticed_is_listed_after_the_flags_of_the_mask(tmp_p
     writer = StudyWriter(tmp_path / "out", study_options(report=False))
     usual = writer("a", 1, open_source(nifti), heart()).flags
     assert writer("a", 1, open_source(nifti), heart(), noticed=[noticed]).flags == (*usual, noticed)
+
+
+def scarred() -> np.ndarray:
+    mask = heart()
+    mask[6:8, 6, 1] = 4  # of the myocardium, in every phase
+    return mask
+
+
+def test_further_label_has_volumes_and_leaves_the_ventricles_alone(tmp_path: Path, nifti: str) -> None:
+    study = StudyWriter(tmp_path / "out", study_options(report=True))("a", 1, open_source(nifti), scarred())
+    assert study.further_ml == {"label_4": pytest.approx((2 * VOXEL_ML,) * 6)}
+    assert volumes_ml(study.function, study.further_ml)[0]["label_4"] == pytest.approx(2 * VOXEL_ML, abs=1e-3)
+    assert study.function.lv_ml == write(tmp_path, nifti).function.lv_ml
+    assert "report" in study.files
+
+
+def test_dicom_objects_leave_a_further_label_out_and_say_so(tmp_path: Path, dicom: str) -> None:
+    options = study_options(report=False)
+    study = StudyWriter(tmp_path / "out", options)("a", 1, open_source(dicom), scarred())
+    seg = dcmread(tmp_path / "out" / study.files["dicom_seg"])
+    assert len(seg.SegmentSequence) == 6  # three structures at ED and ES
+    assert study.repairs[-1].problem == "the mask has labels that DICOM objects have no code for (label_4)"
+    assert study.repairs[-1].resolution == "left out of them; they are in the mask and segmentation.csv"

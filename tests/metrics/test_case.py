@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.labels import FOREGROUND, Structure
-from pipeline.metrics.case import mean_of_counted, measure_case
+from pipeline.metrics.case import mean_of_counted, measure_case, with_all_labels
 
 SPACING_MM = (1.5, 2.0, 10.0)
 SHAPE = (20, 16, 6)
@@ -145,3 +145,33 @@ def test_spacing_must_fit_the_axes() -> None:
 def test_spacing_must_be_positive(bad: float) -> None:
     with pytest.raises(ValueError, match="spacing_mm must be positive numbers, got"):
         measure_case(heart(), heart(), (1.5, bad, 10.0))
+
+
+def with_scar(voxels: int) -> np.ndarray:
+    volume = heart()
+    volume[6, 2 : 2 + voxels, 1] = 4
+    return volume
+
+
+def test_further_label_is_measured_like_a_structure() -> None:
+    row = measure_case(with_scar(2), with_scar(6), SPACING_MM)
+    assert row["dice_label_4"] == pytest.approx(2 * 2 / (2 + 6))
+    assert row["volume_ml_label_4"] == pytest.approx(2 * 0.03)  # 1.5 x 2 x 10 mm^3 a voxel
+    assert row["mean_dice"] == pytest.approx((row["dice_rv"] + row["dice_myo"] + row["dice_lv"] + 0.5) / 4)
+
+
+def test_value_that_no_label_has_is_refused() -> None:
+    volume = heart().astype(np.int16)
+    volume[0, 0, 0] = 300
+    with pytest.raises(ValueError, match="label must hold the project's values 0 to 254, got 0 to 300"):
+        measure_case(heart(), volume, SPACING_MM)
+
+
+def test_cases_without_a_further_label_get_its_columns() -> None:
+    rows = with_all_labels(
+        [measure_case(heart(), heart(), SPACING_MM), measure_case(heart(), with_scar(1), SPACING_MM)]
+    )
+    assert rows[0].keys() == rows[1].keys()
+    assert np.isnan(rows[0]["dice_label_4"]) and rows[1]["dice_label_4"] == 0.0
+    assert [row["missed_label_4"] for row in rows] == [0.0, 1.0]
+    assert [row["label_volume_ml_label_4"] for row in rows] == [0.0, pytest.approx(0.03)]

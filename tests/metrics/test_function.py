@@ -281,12 +281,22 @@ def test_mask_of_probabilities() -> None:
         cardiac_function(np.zeros((4, 4, 3, 2), dtype=np.float32), AFFINE)
 
 
-@pytest.mark.parametrize(("value", "found"), [(4, "0 to 4"), (-1, "-1 to 0")])
+@pytest.mark.parametrize(("value", "found"), [(255, "0 to 255"), (-1, "-1 to 0")])
 def test_mask_of_other_values(value: int, found: str) -> None:
     mask = np.zeros((4, 4, 3, 2), dtype=np.int16)
     mask[1, 2, 1, 1] = value
-    with pytest.raises(ValueError, match=f"mask must hold the project's values 0 to 3, got {found}; map it first"):
+    with pytest.raises(ValueError, match=f"mask must hold the project's values 0 to 254, got {found}; map it first"):
         cardiac_function(mask, AFFINE)
+
+
+def test_further_label_has_a_volume_and_changes_no_other() -> None:
+    mask = np.zeros((6, 5, 3, 2), dtype=np.uint8)
+    mask[1:3, 1:3, :, 0] = Structure.LV
+    mask[4:6, 1, 2, 1] = 5
+    volumes = volumes_ml(mask, np.diag([2.0, 2.0, 10.0, 1.0]))  # 0.04 mL a voxel
+    assert list(volumes) == [Structure.RV, Structure.MYO, Structure.LV, 5]
+    assert volumes[5].tolist() == pytest.approx([0, 0.08])
+    assert cardiac_function(mask, np.diag([2.0, 2.0, 10.0, 1.0])).lv_ml == pytest.approx((0.48, 0.0))
 
 
 @pytest.mark.parametrize(("name", "phase"), [("ed_phase", 2), ("es_phase", -1), ("ed_phase", 0.5)])

@@ -73,3 +73,11 @@ def test_values_must_be_structures(stranger: int) -> None:
     label[0, 0] = stranger
     with pytest.raises(ValueError, match="label must hold the project's values 0 to 3, got"):
         confusion_matrix(PRED, label)
+
+
+def test_further_labels_have_rows_of_their_own() -> None:
+    label = np.where(LABEL == 2, 5, LABEL)
+    matrix = confusion_matrix(PRED, label, num_labels=6)
+    # of the two voxels labeled 5 one is predicted MYO, the other LV
+    assert matrix[5].tolist() == [0, 0, 1, 1, 0, 0]
+    assert (dice(matrix, 5), dice(matrix, 4)) == (0.0, pytest.approx(np.nan, nan_ok=True))

@@ -124,6 +124,14 @@ def test_share_of_the_border_that_is_open(gap: int, expected: float) -> None:
     assert open_share(volume == Structure.LV, volume == Structure.MYO) == pytest.approx(expected)
 
 
+def test_scar_and_papillary_muscle_open_no_myocardium() -> None:
+    mask = beat()
+    mask[75:77, 63:73, :, 0][mask[75:77, 63:73, :, 0] == Structure.MYO] = 4
+    assert "myo_open" not in codes(mask)
+    mask[mask == 4] = 0
+    assert "myo_open" in codes(mask)
+
+
 def test_myocardium_may_be_open_at_base_and_apex() -> None:
     volume = heart()
     for end in (1, 2, 7, 8):  # the outer quarters of 8 slices

@@ -221,3 +221,12 @@ def test_rows_carry_what_the_masks_expect_of_themselves() -> None:
     metric = SegmentationMetrics(surface=False)
     metric.update([evaluation_item(1) | {"expected_mean_dice": 0.75}])
     assert metric.rows[0]["expected_mean_dice"] == 0.75
+
+
+def test_further_label_of_one_case_has_a_column_in_all() -> None:
+    scarred = evaluation_item(2)
+    scarred["label"] = scarred["label"].clone()
+    scarred["label"][0, 0, 0, 0] = 4
+    metric = SegmentationMetrics(surface=False)
+    metric.update([evaluation_item(1), scarred])
+    assert [row["missed_label_4"] for row in metric.rows] == [0.0, 1.0]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.labels import FOREGROUND
-from pipeline.metrics.summary import summarize, summary_scalars
+from pipeline.metrics.summary import structure_keys, summarize, summary_scalars
+from pipeline.reporting.table import format_summary
 
 
 def row(case_id: str, phase: str, dice_lv: float, missed_lv: float = 0.0, surface: bool = True) -> dict[str, Any]:
@@ -141,3 +142,14 @@ def test_rank_correlation_is_logged() -> None:
 @pytest.mark.parametrize("rows", [ROWS, expecting(0.5, 0.5, 0.5, 0.5), expecting(0.5, math.nan, math.nan, math.nan)])
 def test_without_differing_expectations_there_is_no_rank_correlation(rows: list[dict[str, Any]]) -> None:
     assert "expected_dice_rank_correlation" not in summarize(rows)
+
+
+def test_further_label_has_figures_of_its_own() -> None:
+    scar = {f"{name}_label_4": 0.5 for name in ("dice", "iou", "hd95_mm", "assd_mm")}
+    rows = [{**row, **scar, "missed_label_4": 0.0, "false_alarm_label_4": 1.0} for row in ROWS]
+    summary = summarize(rows)
+    assert structure_keys(summary["all"]) == ["rv", "myo", "lv", "label_4"]
+    assert summary["ed"]["label_4"]["dice"]["mean"] == 0.5
+    scalars = summary_scalars(summary)
+    assert (scalars["val_dice_label_4"], scalars["val_false_alarm_label_4"]) == (0.5, 4.0)
+    assert "LABEL_4" in format_summary(summary)

@@ -88,3 +88,7 @@ def test_crop_dictionary_crops_image_and_label_alike() -> None:
     assert values(cropped["image"]) == values(CropToDrawn()(PRED, LABEL))
     assert values(cropped["label"]) == [[2, 3, 0], [0, 3, 0]]
     assert Structure.LV in np.unique(cropped["label"])
+
+
+def test_further_label_that_was_not_drawn_is_not_judged() -> None:
+    assert values(KeepDrawn()(volume((4, 3, 0), (4, 2, 0)), LABEL[..., 1:3])) == [[0, 3, 0], [0, 0, 0]]

@@ -42,3 +42,9 @@ def test_dictionary_form_adds_the_estimates() -> None:
 
 def test_missing_key_is_passed_over_where_allowed() -> None:
     assert ExpectedDiced("pred", allow_missing_keys=True)({"a": 1}) == {"a": 1}
+
+
+def test_further_labels_change_nothing() -> None:
+    image = probabilities([0.8, 0.6, 0.4, 0.2])
+    scar = torch.zeros(1, 4, 1, 1)
+    assert ExpectedDice()(torch.cat([image, scar])) == pytest.approx(ExpectedDice()(image), nan_ok=True)

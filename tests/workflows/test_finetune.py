@@ -27,9 +27,9 @@ def test_weights_of_the_same_network_are_all_loaded(weights: Path) -> None:
 
 
 def test_head_for_other_labels_is_new_and_the_rest_loaded(weights: Path) -> None:
-    loaded = pretrained_network(net(out_channels=3), weights, "cpu").state_dict()
+    loaded = pretrained_network(net(out_channels=5), weights, "cpu").state_dict()
     saved = torch.load(weights, weights_only=True)
-    assert loaded["head.weight"].shape[0] == 3
+    assert loaded["head.weight"].shape[0] == 5
     assert all(torch.equal(loaded[key], saved[key]) for key in saved if not key.startswith("head."))
 
 
@@ -60,6 +60,32 @@ def test_factor_of_zero_freezes_the_encoder() -> None:
     assert len(groups) == 1
     trained = {name.split(".")[0] for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert trained == {"decoder", "head"}
+
+
+def test_frozen_encoder_computes_as_in_inference_while_the_decoder_trains() -> None:
+    network = net()
+    encoder_slower(network, learning_rate=0.01, encoder_factor=0.0)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network.train()(torch.rand(2, 1, 16, 16))
+    after = network.state_dict()
+    assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {"decoder"}
+
+
+def test_slower_encoder_follows_the_statistics_of_the_data() -> None:
+    network = net()
+    encoder_slower(network, learning_rate=0.01, encoder_factor=0.1)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network.train()(torch.rand(2, 1, 16, 16))
+    after = network.state_dict()
+    parts = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert parts == {"encoder", "aspp", "decoder"}
+
+
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(InputError, match=r"fine-tuning must run in one process, got 2\. Start it without torchrun"):
+        encoder_slower(net(), 0.01, 0.1)
 
 
 def test_factor_out_of_range_is_refused() -> None:

@@ -10,7 +10,7 @@ import torch
 from pipeline.errors import InputError
 from pipeline.networks import ASPPNet, MeanEnsemble
 from pipeline.workflows import fold_weights, load_network
-from pipeline.workflows.members import member_paths
+from pipeline.workflows.members import member_paths, require_used_as_trained
 from pipeline.workflows.training_record import TrainingRecord
 
 SETTINGS = {"label_map": "acdc", "pixdim": "[1.5, 1.5, -1.0]", "batch_size": "16"}
@@ -111,3 +111,41 @@ def test_labels_that_are_written_one_by_one_are_compared_too(tmp_path: Path) -> 
     TrainingRecord("run", "digest", "code", settings | {"label_map.1": "3"}, True).save(tmp_path / "b")
     with pytest.raises(InputError, match="trained with labels BACKGROUND, LV, not BACKGROUND, RV, MYO, LV"):
         member_paths(paths)
+
+
+UNTOLD = {"neighbors": "0", "scale_intensity.lower": "1", "network_def.dilations": "[3, 6, 9]"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pixdim": "[1.5, 1.5, -1.0]", "label_map": "acdc"},
+        {"pixdim": "[1.5, 1.5, -1]", "label_map": "mnms"},  # numbered differently, but the same structures
+        {"pixdim": "$[1.5, 1.5, -1]", "label_map": "sunnybrook"},  # two of the three structures
+        {"pixdim": "[1.5, 1.5, -1.0]", "label_map.7": "3", "batch_size": "4"},
+        {"pixdim": "[1.5, 1.5, -1.0]"},  # inference has no labels
+    ],
+)
+def test_weights_that_are_used_as_they_were_trained_pass(tmp_path: Path, settings: dict[str, str]) -> None:
+    require_used_as_trained(train(tmp_path, **UNTOLD), UNTOLD | settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pixdim": "[2, 2, -1]"}, r'pixdim \[1.5, 1.5, -1.0\] .*has \[2, 2, -1\]. Give --pixdim "\[1.5,1.5,-1.0\]"'),
+        ({"neighbors": "1"}, 'neighbors 0 .* has 1. Give --neighbors "0"'),
+        ({"scale_intensity.lower": "2"}, 'Give --scale_intensity#lower "1", or other weights'),
+        ({"network_def.dilations": "[2, 4]"}, r'Give --network_def#dilations "\[3,6,9\]"'),
+        ({"label_map.4": "4"}, "trained on the labels BACKGROUND, RV, MYO, LV .* also gives LABEL_4. Map to 0"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_weights_that_are_used_otherwise_are_refused(tmp_path: Path, settings: dict[str, str], message: str) -> None:
+    now = {"pixdim": "[1.5, 1.5, -1.0]", **UNTOLD, **settings}
+    with pytest.raises(InputError, match=message):
+        require_used_as_trained(train(tmp_path, **UNTOLD), now)
+
+
+def test_weights_without_a_record_are_used_as_one_likes(tmp_path: Path) -> None:
+    require_used_as_trained(tmp_path / "models" / "model.pt", {"pixdim": "[2, 2, -1]"})

@@ -17,9 +17,9 @@ from pipeline.workflows.quantization import agreement_of, seen_by_network
 class Labels(nn.Module):
     """Logits by which each pixel gets the label that is drawn, whatever the image."""
 
-    def __init__(self, *labels: int) -> None:
+    def __init__(self, *labels: int, classes: int = 4) -> None:
         super().__init__()
-        self.logits = nn.functional.one_hot(torch.tensor(labels), 4).float().T.reshape(1, 4, 1, -1)
+        self.logits = nn.functional.one_hot(torch.tensor(labels), classes).float().T.reshape(1, classes, 1, -1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.logits
@@ -30,6 +30,14 @@ def test_agreement_is_the_dice_of_each_structure_over_all_batches() -> None:
     model, network = Labels(1, 1, 2, 2, 0), Labels(1, 0, 2, 2, 0)
     batches = [torch.zeros(1, 1, 1, 5)] * 3
     assert agreement_of(model, network, batches) == pytest.approx({"rv": 2 / 3, "myo": 1.0, "lv": 1.0})
+
+
+def test_further_labels_do_not_count() -> None:
+    model, network = Labels(1, 4, 2, classes=5), Labels(1, 2, 2, classes=5)
+    # MYO: 1 voxel, 2 voxels, 1 of them shared
+    assert agreement_of(model, network, [torch.zeros(1, 1, 1, 3)]) == pytest.approx(
+        {"rv": 1.0, "myo": 2 / 3, "lv": 1.0}
+    )
 
 
 class Copies(nn.Module):

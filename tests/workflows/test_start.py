@@ -73,16 +73,25 @@ def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         require_writable(tmp_path / "file" / "below")
 
 
-@pytest.mark.parametrize(("channels", "label_map"), [(4, "acdc"), (5, "acdc"), (2, {1: 0, 2: 1})])
+@pytest.mark.parametrize(
+    ("channels", "label_map"), [(4, "acdc"), (5, "acdc"), (4, {1: 0, 2: 1}), (5, {3: 3, 4: 4}), (4, "")]
+)
 def test_network_with_a_channel_for_each_label_passes(channels: int, label_map: Any) -> None:
     require_channels(ASPPNet(out_channels=channels), label_map)
 
 
-@pytest.mark.parametrize("network", [ASPPNet(out_channels=3), nn.Conv2d(1, 3, 1)])
+@pytest.mark.parametrize("network", [ASPPNet(out_channels=4), nn.Conv2d(1, 4, 1)])
 def test_network_with_fewer_channels_than_labels_is_refused(network: nn.Module) -> None:
-    message = "out_channels must be at least 4, since label_map gives the labels 0 to 3, got 3"
+    message = "out_channels must be at least 6, since label_map gives the labels 0 to 5, got 4"
     with pytest.raises(InputError, match=message):
-        require_channels(network, {1: 3})
+        require_channels(network, {1: 5})
+
+
+@pytest.mark.parametrize("label_map", ["", {1: 1}, "acdc"])
+def test_network_with_fewer_channels_than_structures_is_refused(label_map: Any) -> None:
+    message = "out_channels must be at least 4, .* LV is 3, got 2. A label set without a structure keeps its channel"
+    with pytest.raises(InputError, match=message):
+        require_channels(ASPPNet(out_channels=2), label_map)
 
 
 def test_network_that_tells_no_channels_passes() -> None:
