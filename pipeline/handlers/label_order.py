@@ -74,7 +74,7 @@ class RequireLabelOrder:
                 # transforms that cut windows return a list of them
                 sample = sample[0] if isinstance(sample, list) else sample
                 seen = self.network(sample["image"][None].to(device)).argmax(dim=1).cpu().numpy().ravel()
-                said = np.asarray(sample["label"]).astype(np.int64).ravel()
+                said = sample["label"].cpu().numpy().astype(np.int64).ravel()
                 np.add.at(confusion, (_structures(said), _structures(seen)), 1)
         self.network.train(training)
         return confusion

@@ -96,7 +96,7 @@ class CohortResult:
             "scans": [_as_dict(scan) for scan in self.scans],
         }
         _write(self.output_dir / "segmentation.json", json.dumps(listing, indent=2) + "\n")
-        rows = [row for scan in self.scans for row in _rows(scan)]
+        rows = _with_further([row for scan in self.scans for row in _rows(scan)])
         _write(self.output_dir / "segmentation.csv", _table(_columns(rows), rows))
         _write(self.output_dir / "studies.csv", _table(_STUDY_COLUMNS, [_study_row(scan) for scan in self.scans]))
 
@@ -188,8 +188,17 @@ def _no_formula(value: Any) -> Any:
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     volumes = [f"{structure.key}_ml" for structure in FOREGROUND]
-    further = sorted({name for row in rows for name in row if name.startswith("label_")})
-    return ["case_id", "phase", *volumes, *further, "status", "seconds", "scan", "output", "reason"]
+    return ["case_id", "phase", *volumes, *_further(rows), "status", "seconds", "scan", "output", "reason"]
+
+
+def _further(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted({name for row in rows for name in row if name.startswith("label_")})
+
+
+def _with_further(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give each phase that was segmented the volume of every further label that one of them has: 0 of what it lacks."""
+    none = dict.fromkeys(_further(rows), 0.0)
+    return [{**none, **row} if "phase" in row else dict(row) for row in rows]
 
 
 def _as_dict(scan: ScanResult) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from pipeline.geometry import SPACING_TOLERANCE_MM, slice_axis, spacing_mm, voxel_volume_ml
-from pipeline.labels import FURTHER, Structure
+from pipeline.labels import FURTHER, Structure, label_key
 from pipeline.metrics.function import CardiacFunction, foreground_box, slice_distance_mm
 
 # "ACDC" means the experts' masks of its 100 training patients: healthy, infarcted, dilated, hypertrophic, abnormal RV.
@@ -118,6 +118,7 @@ def quality_flags(
         *_jumps(stack, function),
         *_implausible_ef(function),
         *_unequal_stroke_volumes(function),
+        *_further_labels(stack),
         *_at_edge(stack),
         *_unlike_training(stack),
     ]
@@ -211,6 +212,13 @@ def _in_pieces(stack: _Stack, function: CardiacFunction) -> Iterator[QualityFlag
         where = _phases(broken, len(function.lv_ml), "all phases")
         message = f"Left ventricle in pieces {where}: up to {shares[worst]:.0%} of it lies apart."
         yield QualityFlag("lv_in_pieces", message, worst)
+
+
+def _further_labels(stack: _Stack) -> Iterator[QualityFlag]:
+    further = [label for label in np.unique(stack.inside) if label in FURTHER]
+    if further:
+        names = ", ".join(map(label_key, further))
+        yield QualityFlag("further_labels", f"Volumes and mass leave out what the mask calls {names}.")
 
 
 def _open_myocardium(stack: _Stack, function: CardiacFunction) -> Iterator[QualityFlag]:

@@ -18,6 +18,7 @@ from pipeline.data import Split
 from pipeline.errors import InputError
 from pipeline.files import atomic_path
 from pipeline.metrics import summarize
+from pipeline.metrics.case import with_all_labels
 from pipeline.metrics.segmentation import IDENTITY_KEYS
 from pipeline.metrics.studies import pair_studies, summarize_studies
 from pipeline.reporting.agreement import write_studies
@@ -307,7 +308,7 @@ def pool_rows(tables: Mapping[int, Path]) -> list[dict[str, Any]]:
                 "the folds of one split. Train them with the same --num_folds on the same data."
             )
         seen[row["case_id"]] = row["fold"]
-    return rows
+    return with_all_labels(rows)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

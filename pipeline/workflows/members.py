@@ -98,20 +98,26 @@ def require_used_as_trained(path: Path, settings: Mapping[str, str]) -> None:
     if record is None:
         return
     for key, trained in sorted(record.settings.items()):
-        now = settings.get(key, "nothing")
-        if _is_untold(key) and not _same_value(trained, now):
+        now = settings.get(key)
+        # what is not written has the default of its class, or is within an expression
+        if now is not None and _is_untold(key) and not _same_value(trained, now):
             option = f'--{key.replace(".", "#")} "{trained.replace(", ", ",")}"'
             raise InputError(
                 f"{path} was trained with {key} {trained} (by {record_file}), this configuration has {now}. Give "
                 f"{option}, or other weights."
             )
-    untaught = sorted(_taught(settings) - _taught(record.settings))
+    expressions = [key for one in (settings, record.settings) for key in one if _is_computed_map(key, one[key])]
+    untaught = [] if expressions else sorted(_taught(settings) - _taught(record.settings))
     if untaught:
         names = ", ".join(label_key(label).upper() for label in untaught)
         raise InputError(
             f"{path} was trained on the labels {_labels(record.settings)} (by {record_file}), label_map also gives "
-            f"{names}. Map to 0 in --label_map what these weights were not taught, or use others."
+            f"{names}. Use weights that were taught them."
         )
+
+
+def _is_computed_map(key: str, value: str) -> bool:
+    return key.partition(".")[0] == "label_map" and value.startswith((EXPR_KEY, ID_REF_KEY, MACRO_KEY))
 
 
 def _is_untold(key: str) -> bool:

@@ -18,10 +18,12 @@ CONFIG_FILE = "config.yaml"
 def run_params(parser: ConfigParser) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the configuration twice: flat, as MLflow's parameters, and whole, as it is written to a file.
 
-    The parameters have the precision that the expression for it gives on this machine.
+    The parameters have the precision and the back end that the expressions for them give on this machine.
     """
     config = resolved_config(parser)
-    computed = {"precision": parser.get_parsed_content("precision")} if "precision" in config else {}
+    computed: dict[str, Any] = {
+        key: parser.get_parsed_content(key) for key in ("precision", "backend") if key in config
+    }
     return config_params({**config, **computed}), config
 
 

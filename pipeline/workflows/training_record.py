@@ -62,7 +62,10 @@ class TrainingRecord:
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path} is damaged ({error}). Remove it, and train again with --resume auto.") from error
+            raise InputError(
+                f"{path} is damaged ({error}). Remove it: weights can be used without it, and --resume auto begins the "
+                "training anew."
+            ) from error
 
     def save(self, folder: Path) -> None:
         """Write the record, whole or not at all."""

@@ -31,6 +31,8 @@ BUNDLE = HERE.parents[1] / "bundles" / "cardiac_sax_segmentation"
 CONFIGS = BUNDLE / "configs"
 TINY = HERE / "tiny_inference.yaml"
 SCAN = "patient001/patient001_frame01.nii.gz"
+# PyTorch for macOS comes without oneDNN
+FASTEST = "fused" if torch.backends.mkldnn.is_available() else "folded"
 
 Segment = Callable[..., Path]
 
@@ -87,13 +89,13 @@ def voxels(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj)
 
 
-@pytest.mark.parametrize("backend", ["folded", "fused", "torchscript", "onnx", "openvino"])
+@pytest.mark.parametrize("backend", ["folded", FASTEST, "torchscript", "onnx", "openvino"])
 def test_mask_is_that_of_eager(segment: Segment, eager: np.ndarray, backend: str) -> None:
     assert set(np.unique(eager)) == {0, 1, 2, 3}
     np.testing.assert_array_equal(voxels(segment(backend, backend=backend)), eager)
 
 
-@pytest.mark.parametrize("backend", ["eager", "folded", "fused"])
+@pytest.mark.parametrize("backend", ["eager", "folded", FASTEST])
 def test_mask_of_mixed_precision_is_nearly_that_of_eager(segment: Segment, eager: np.ndarray, backend: str) -> None:
     mixed = voxels(segment("mixed", backend=backend, amp="true"))
     assert 0 < np.mean(mixed != eager) < 0.02
@@ -129,7 +131,7 @@ def test_exported_file_segments_as_eager_without_the_weights(
     [
         ({"backend": "fast"}, "backend must be one of eager, folded, .* got 'fast'"),
         ({"backend": "onnx", "exported_file": "missing.onnx"}, r"there is no exported_file missing\.onnx"),
-        ({"exported_file": "model.onnx"}, r"model\.onnx needs --backend onnx or openvino, got fused"),
+        ({"exported_file": "model.onnx"}, r"model\.onnx needs --backend onnx or openvino, got (fused|folded)"),
     ],
 )
 def test_back_end_is_refused_before_scans_are_looked_for(

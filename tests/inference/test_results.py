@@ -155,4 +155,4 @@ def test_names_are_written_of_numbered_scans_alone(tmp_path: Path) -> None:
 def test_further_label_has_a_column(tmp_path: Path) -> None:
     scarred = ScanResult("s", "in/s.nii", "s.nii", volumes_ml=[{"rv": 1.0, "myo": 2.0, "lv": 3.0, "label_4": 0.5}])
     CohortResult(tmp_path, (scarred, GOOD)).write()
-    assert [row["label_4_ml"] for row in read_rows(tmp_path)] == ["0.5", ""]
+    assert [row["label_4_ml"] for row in read_rows(tmp_path)] == ["0.5", "0.0"]

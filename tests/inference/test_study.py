@@ -211,6 +211,7 @@ def test_further_label_has_volumes_and_leaves_the_ventricles_alone(tmp_path: Pat
     assert volumes_ml(study.function, study.further_ml)[0]["label_4"] == pytest.approx(2 * VOXEL_ML, abs=1e-3)
     assert study.function.lv_ml == write(tmp_path, nifti).function.lv_ml
     assert "report" in study.files
+    assert "Volumes and mass leave out what the mask calls label_4." in [flag.message for flag in study.flags]
 
 
 def test_dicom_objects_leave_a_further_label_out_and_say_so(tmp_path: Path, dicom: str) -> None:

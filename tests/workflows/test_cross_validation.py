@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.metrics import summarize
 from pipeline.workflows import cross_validation
 from pipeline.workflows.cross_validation import cross_validate, pool_rows, read_rows
 from pipeline.workflows.launch import BundleTraining, SideBySide, parse_overrides
@@ -276,6 +277,17 @@ def test_case_of_two_folds_is_refused(tmp_path: Path) -> None:
     tables = {0: write_rows(tmp_path / "0.csv", "a", "b"), 1: write_rows(tmp_path / "1.csv", "b")}
     with pytest.raises(InputError, match="case 'b' is in fold 0 and in fold 1"):
         pool_rows(tables)
+
+
+@pytest.mark.parametrize("scarred", [0, 1])
+def test_further_label_of_one_fold_is_pooled(tmp_path: Path, scarred: int) -> None:
+    tables = {fold: write_rows(tmp_path / f"{fold}.csv", f"case{fold}") for fold in (0, 1)}
+    table = pd.read_csv(tables[scarred])
+    for name in ("dice", "iou", "missed", "false_alarm", "volume_ml", "label_volume_ml"):
+        table[f"{name}_label_4"] = 0.5
+    table.to_csv(tables[scarred], index=False)
+    block = summarize(pool_rows(tables))["all"]["label_4"]
+    assert (block["dice"]["mean"], block["dice"]["n"]) == (0.5, 1)
 
 
 def test_missing_case_is_refused(run: Callable[..., Any], tmp_path: Path) -> None:

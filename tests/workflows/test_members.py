@@ -124,6 +124,8 @@ UNTOLD = {"neighbors": "0", "scale_intensity.lower": "1", "network_def.dilations
         {"pixdim": "$[1.5, 1.5, -1]", "label_map": "sunnybrook"},  # two of the three structures
         {"pixdim": "[1.5, 1.5, -1.0]", "label_map.7": "3", "batch_size": "4"},
         {"pixdim": "[1.5, 1.5, -1.0]"},  # inference has no labels
+        {"pixdim": "[1.5, 1.5, -1.0]", "label_map": "$@other"},
+        {"pixdim": "[1.5, 1.5, -1.0]", "label_map.4": "@other"},
     ],
 )
 def test_weights_that_are_used_as_they_were_trained_pass(tmp_path: Path, settings: dict[str, str]) -> None:
@@ -137,7 +139,7 @@ def test_weights_that_are_used_as_they_were_trained_pass(tmp_path: Path, setting
         ({"neighbors": "1"}, 'neighbors 0 .* has 1. Give --neighbors "0"'),
         ({"scale_intensity.lower": "2"}, 'Give --scale_intensity#lower "1", or other weights'),
         ({"network_def.dilations": "[2, 4]"}, r'Give --network_def#dilations "\[3,6,9\]"'),
-        ({"label_map.4": "4"}, "trained on the labels BACKGROUND, RV, MYO, LV .* also gives LABEL_4. Map to 0"),
+        ({"label_map.4": "4"}, "trained on the labels BACKGROUND, RV, MYO, LV .* also gives LABEL_4. Use weights that"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -145,6 +147,12 @@ def test_weights_that_are_used_otherwise_are_refused(tmp_path: Path, settings: d
     now = {"pixdim": "[1.5, 1.5, -1.0]", **UNTOLD, **settings}
     with pytest.raises(InputError, match=message):
         require_used_as_trained(train(tmp_path, **UNTOLD), now)
+
+
+@pytest.mark.parametrize("settings", [{"network_def": "$@other"}, {"network_def._target_": "ASPPNet"}])
+def test_dilations_that_are_not_written_are_not_compared(tmp_path: Path, settings: dict[str, str]) -> None:
+    now = {key: value for key, value in UNTOLD.items() if not key.startswith("network_def")} | settings
+    require_used_as_trained(train(tmp_path, **UNTOLD), now)
 
 
 def test_weights_without_a_record_are_used_as_one_likes(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class Backend(str, Enum):
 PACKAGES = {Backend.ONNX: onnx_runtime.PACKAGES, Backend.OPENVINO: openvino_runtime.PACKAGES}
 """The runtime first; the others make its model from the weights."""
 _CONVERT: dict[Backend, Callable[[nn.Module], nn.Module]] = {
+    Backend.FUSED: fuse_activations,
     Backend.COMPILE: compile_network,
     Backend.TORCHSCRIPT: script_network,
     Backend.ONNX: onnx_runtime.convert_to_onnx,
@@ -130,7 +131,8 @@ def with_backend(network: nn.Module, backend: Backend, dtype: torch.dtype = torc
 def _fused(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     if not can_fuse("cpu", dtype):
         raise InputError(f"backend fused cannot compute in {dtype} on this processor. Use --amp false, or folded.")
-    return fuse_activations(network, dtype)
+    exact = _in_runtime(network, Backend.FUSED)
+    return exact if dtype is torch.float32 else fuse_activations(network, dtype)
 
 
 def _in_runtime(network: nn.Module, backend: Backend) -> nn.Module:

@@ -36,8 +36,9 @@ def fuse_activations(network: nn.Module, dtype: torch.dtype = torch.float32) -> 
             bfloat16 belongs under ``torch.autocast``.
 
     Returns:
-        A copy that computes the same to rounding. It can be neither trained nor saved. Convolutions that pad with
-        anything but zeros, and activations other than ReLU, stay as they are.
+        A copy that computes the same to rounding; a NaN may become 0, as oneDNN's ReLU has it. It can be neither
+        trained nor saved, copied or moved. Convolutions that pad with anything but zeros, and activations other than
+        ReLU, stay as they are.
 
     Source:
         oneDNN, "Primitive Attributes: Post-ops" (https://uxlfoundation.github.io/oneDNN); the operators are those that
@@ -106,8 +107,9 @@ def _fused(module: nn.Module, dtype: torch.dtype) -> nn.Module:
         _take_in_relu(module, dtype)
     for name, child in list(module.named_children()):
         setattr(module, name, _fused(child, dtype))
-    if isinstance(module, ResidualUnit) and isinstance(module.act, nn.ReLU):
-        last = _only_convolution(module.body[1])
+    # a subclass may compute something else
+    if isinstance(module, ResidualUnit) and type(module).forward is ResidualUnit.forward:
+        last = _only_convolution(module.body[1]) if isinstance(module.act, nn.ReLU) else None
         return module if last is None else FusedResidualUnit(module, last)
     return module
 

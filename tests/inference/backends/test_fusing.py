@@ -166,6 +166,19 @@ def test_unit_with_another_activation_keeps_its_way() -> None:
     assert kinds_of(fused, FusedResidualUnit) == []
 
 
+class Doubled(ResidualUnit):
+    """A unit of another kind."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+def test_unit_of_another_kind_keeps_its_way() -> None:
+    unit = fold_batch_norm(Doubled(2, 2, 2).eval())
+    x = torch.randn(1, 2, 5, 4)
+    torch.testing.assert_close(fuse_activations(unit)(x), unit(x), rtol=1e-5, atol=1e-5)
+
+
 def test_unit_whose_normalization_is_not_folded_keeps_its_way() -> None:
     unit = ResidualUnit(2, 2, 2).eval()
     fused = fuse_activations(unit)
