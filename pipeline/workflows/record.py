@@ -13,6 +13,8 @@ from pipeline.workflows.config import config_params, resolved_config
 
 SPLIT_FILE = "split.json"
 CONFIG_FILE = "config.yaml"
+COMPUTED = ("precision", "backend")
+"""Of the parameters, what an expression chooses by machine."""
 
 
 def run_params(parser: ConfigParser) -> tuple[dict[str, str], dict[str, Any]]:
