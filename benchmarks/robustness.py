@@ -6,7 +6,7 @@
 Takes validation cases of a fold of ACDC, writes each with each change as NIfTI files, image and label, and evaluates
 the weights on them by the bundle's own train.yaml and evaluate.yaml, so that the whole way from the file to the mask is
 measured. Case and seed decide what is drawn: two runs agree. Sunnybrook's patients are evaluated as they are: another
-scanner, LV alone. Prints a table and writes it; 29 changes of 40 cases take some minutes.
+scanner, LV alone. Prints a table and writes it; 31 changes of 40 cases take some minutes.
 """
 
 from __future__ import annotations

@@ -99,6 +99,11 @@ def coarser(case: Case, rng: np.random.Generator, *, factor: float) -> Case:
     return Case(image, label, case.affine @ index)
 
 
+def sampled_at(case: Case, rng: np.random.Generator, *, pixel_mm: float) -> Case:
+    """Sample in-plane at pixels of one size, as another protocol or its interpolation gives them."""
+    return coarser(case, rng, factor=pixel_mm / float(case.spacing_mm[0]))
+
+
 def every_second_slice(case: Case, rng: np.random.Generator) -> Case:
     """Leave out every second slice."""
     index = np.diag([1.0, 1.0, 2.0, 1.0])
@@ -218,6 +223,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "bias field": partial(bias_field, strength=0.5),
     **{f"Rician noise, {100 * level:g} %": partial(rician, level=level) for level in (0.05, 0.1, 0.2)},
     **{f"{factor:g} times coarser in-plane": partial(coarser, factor=factor) for factor in (1.5, 2.0)},
+    **{f"pixels of {pixel_mm:g} mm": partial(sampled_at, pixel_mm=pixel_mm) for pixel_mm in (0.7, 2.0)},
     "every second slice": every_second_slice,
     **{f"slices shifted, sd {sd_mm} mm": partial(shift_slices, sd_mm=sd_mm) for sd_mm in (3, 6)},
     "field of view: heart + 10 mm": tight,

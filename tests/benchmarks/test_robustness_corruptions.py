@@ -13,6 +13,7 @@ from robustness_corruptions import (
     mirror,
     quarter_turns,
     rician,
+    sampled_at,
     shift_slices,
     spikes,
     tight,
@@ -117,6 +118,15 @@ def test_coarser_grid_has_the_spacing_and_the_place() -> None:
     changed = coarser(original, rng(), factor=2)
     assert changed.image.shape == (4, 3, 2)
     assert changed.spacing_mm.tolist() == [3.0, 4.0, 8.0]
+    assert place_mm(changed) == pytest.approx(place_mm(original))
+
+
+@pytest.mark.parametrize(("pixel_mm", "shape"), [(0.75, (16, 12, 2)), (3.0, (4, 3, 2))])
+def test_pixels_of_a_size_stay_in_their_place(pixel_mm: float, shape: tuple[int, ...]) -> None:
+    original = Case(np.ones((8, 6, 2)), np.full((8, 6, 2), 3, np.uint8), AFFINE)
+    changed = sampled_at(original, rng(), pixel_mm=pixel_mm)
+    assert changed.image.shape == shape
+    assert changed.spacing_mm[0] == pixel_mm
     assert place_mm(changed) == pytest.approx(place_mm(original))
 
 
