@@ -73,7 +73,7 @@ class FusedConvolution(nn.Module):
         return output
 
     def added_to(self, sum_so_far: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return ``relu(conv(x) + sum_so_far)``, written over ``sum_so_far``."""
+        """Return ``relu(conv(x) + sum_so_far)``, written over ``sum_so_far``, which is channels-last."""
         output: torch.Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
             sum_so_far, x.to(self.dtype), self.weight, self.bias, *self.geometry, "add", 1.0, "relu", [], ""
         )
@@ -94,7 +94,9 @@ class FusedResidualUnit(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, in_channels, *spatial)`` to ``(B, out_channels, *ceil(spatial / stride))``."""
-        shortcut = self.shortcut(x).to(self.last.dtype)
+        # oneDNN adds to what lies in this order alone
+        order = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+        shortcut = self.shortcut(x).to(self.last.dtype, memory_format=order)
         # what came in is the caller's
         return self.last.added_to(shortcut.clone() if shortcut is x else shortcut, self.first(x))
 

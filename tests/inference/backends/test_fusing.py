@@ -203,3 +203,10 @@ def test_neighbors_that_do_not_feed_each_other_stay_apart() -> None:
 
 def test_it_cannot_be_trained(network: nn.Module, images: torch.Tensor) -> None:
     assert not fuse_activations(fold_batch_norm(network))(images).requires_grad
+
+
+def test_unit_adds_in_bfloat16_whatever_the_order_in_memory() -> None:
+    unit = folded_unit(in_channels=4, out_channels=4)
+    x = torch.randn(2, 4, 9, 7)
+    fused = fuse_activations(unit, torch.bfloat16)(x.contiguous())
+    torch.testing.assert_close(fused.float(), unit(x), rtol=0.05, atol=0.05)
